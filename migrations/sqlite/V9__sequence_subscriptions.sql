@@ -1,0 +1,17 @@
+-- Who was added to which sequence, and when.
+create table "sequence_subscriptions" (
+    "sequence_id" integer not null, -- The sequence; see sequences.
+    "subscriber_id" integer not null, -- The person; see subscribers.
+    "created_at" text not null, -- When the person was added to the sequence.
+    "subscription_id" integer, -- Kit's id of the membership (API v3).
+    "state" text, -- State of the membership, not of the person (API v3).
+    "source" text, -- How the person got here (API v3).
+    "referrer" text, -- Page the person came from.
+    "_first_seen_at" text not null, -- When the mirror first stored the row.
+    "_synced_at" text not null, -- When the row's content last changed here.
+    "_deleted_at" text, -- When a reconcile found the row gone at Kit; null while it is there.
+    "_extra" text, -- What Kit sent beyond the columns; null as a rule.
+    primary key ("sequence_id", "subscriber_id")
+) strict, without rowid;
+create index "sequence_subscriptions_subscriber_id" on "sequence_subscriptions" ("subscriber_id");
+create index "sequence_subscriptions_created_at" on "sequence_subscriptions" ("created_at");

@@ -1,0 +1,377 @@
+//! One limiter per credential, shared by everything that asks Kit: never more than the limit in any
+//! rolling 60 s, over restarts too. What may have been sent is written down *before* it is sent, in
+//! small reservations, so a crash loop cannot exceed a limit that each life by itself obeys.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::{Instant, sleep_until};
+
+use crate::error::Result;
+
+/// Kit's window is 60 s; the spare second covers requests that arrive in another rhythm than they left.
+const WINDOW: Duration = Duration::from_secs(61);
+/// Sends are counted in buckets this wide, so that memory does not grow with the limit.
+const BUCKET: Duration = Duration::from_millis(100);
+/// How long the window is halved after a 429 that did not say how long to wait: somebody else uses the key.
+const NARROWED_FOR: Duration = Duration::from_secs(5 * 60);
+
+/// Where the limiter's memory outlives the process.
+pub trait Ledger: Send + Sync {
+    /// Writes the memory down durably; the next requests are sent only after that.
+    fn record(&self, memory: Memory) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>>;
+}
+
+/// What was sent in the last minute, and what may have been sent since it was written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Memory {
+    /// Unix second and number of requests, oldest first.
+    pub sent: Vec<(u64, u32)>,
+    /// Requests that may be sent without another entry; counted as sent when they turn up after a crash.
+    pub reserved: u32,
+}
+
+/// A rolling window over all requests of one credential.
+pub struct Limiter {
+    /// Held while waiting, so that requests leave in the order in which they asked.
+    turn: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+    ledger: Mutex<Option<Arc<dyn Ledger>>>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Requests in any window: 95 % of the limit, the rest is margin for what we cannot see.
+    cap: u32,
+    /// Start of a bucket, requests in it.
+    window: VecDeque<(Instant, u32)>,
+    used: u32,
+    /// The whole window may go at once: the job fits into it.
+    burst: bool,
+    next_slot: Option<Instant>,
+    paused_until: Option<Instant>,
+    narrowed_until: Option<Instant>,
+    reserved: u32,
+}
+
+impl Limiter {
+    /// For a limit of `per_minute` requests in any rolling 60 s.
+    pub fn new(per_minute: u32) -> Self {
+        let cap = per_minute.saturating_sub(per_minute.div_ceil(24)).max(1);
+        Limiter {
+            turn: tokio::sync::Mutex::new(()),
+            state: Mutex::new(State {
+                cap,
+                window: VecDeque::new(),
+                used: 0,
+                burst: false,
+                next_slot: None,
+                paused_until: None,
+                narrowed_until: None,
+                reserved: 0,
+            }),
+            ledger: Mutex::new(None),
+        }
+    }
+
+    /// Waits until a request may be sent.
+    ///
+    /// # Errors
+    /// Those of the ledger: what cannot be written down must not be sent.
+    pub async fn acquire(&self) -> Result<()> {
+        let _turn = self.turn.lock().await;
+        loop {
+            let taken = self.state().take(Instant::now());
+            match taken {
+                Ok(()) => break,
+                Err(until) => sleep_until(until).await,
+            }
+        }
+        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(ledger) = ledger {
+            let memory = {
+                let mut state = self.state();
+                match state.reserved.checked_sub(1) {
+                    Some(left) => {
+                        state.reserved = left;
+                        None
+                    }
+                    None => {
+                        let block = state.block();
+                        Some(state.memory(Instant::now(), SystemTime::now(), block))
+                    }
+                }
+            };
+            if let Some(memory) = memory {
+                let reserved = memory.reserved;
+                ledger.record(memory).await?;
+                self.state().reserved = reserved;
+            }
+        }
+        Ok(())
+    }
+
+    /// From now on the memory is kept in `ledger`; `memory` is what an earlier process left there.
+    /// Without one the job may still not go at once: nobody knows what was sent a moment ago.
+    pub fn remember_in(&self, ledger: Arc<dyn Ledger>, memory: Option<&Memory>) {
+        if let Some(memory) = memory {
+            self.state().recall(memory, Instant::now(), SystemTime::now());
+        }
+        *self.ledger.lock().unwrap_or_else(PoisonError::into_inner) = Some(ledger);
+    }
+
+    /// Tells how many requests the job at hand is expected to need. One that fits into what is left of
+    /// the window goes at once; a longer one is paced, so that others who share the key get through.
+    pub fn expect(&self, requests: u64) {
+        let mut state = self.state();
+        state.forget(Instant::now());
+        state.burst = u64::from(state.used) + requests <= u64::from(state.cap);
+    }
+
+    /// Nothing is sent before `wait` is over. With `narrow`, half the limit is left to others for a while.
+    pub fn pause(&self, wait: Duration, narrow: bool) {
+        let mut state = self.state();
+        let now = Instant::now();
+        state.paused_until = state.paused_until.max(Some(now + wait));
+        if narrow {
+            state.narrowed_until = Some(now + NARROWED_FOR);
+            state.burst = false;
+        }
+    }
+
+    /// Writes down exactly what was sent, for a clean end: nothing is reserved any more.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub async fn settle(&self) -> Result<()> {
+        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(ledger) = ledger else { return Ok(()) };
+        let memory = self.state().memory(Instant::now(), SystemTime::now(), 0);
+        ledger.record(memory).await
+    }
+
+    /// Requests per minute that a long job gets.
+    pub fn per_minute(&self) -> u32 {
+        self.state().cap
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn take(&mut self, now: Instant) -> Result<(), Instant> {
+        if let Some(until) = self.paused_until.filter(|until| *until > now) {
+            return Err(until);
+        }
+        self.forget(now);
+        let narrowed = self.narrowed_until.is_some_and(|until| until > now);
+        let cap = if narrowed { self.cap.div_ceil(2) } else { self.cap };
+        if self.used >= cap {
+            let oldest = self.window.front().map_or(now, |(start, _)| *start);
+            return Err(oldest + WINDOW + BUCKET);
+        }
+        // The first half of a window may go at once, the second is spread evenly.
+        if !self.burst && self.used >= cap / 2 {
+            let interval = Duration::from_secs(60) / cap;
+            let slot = self.next_slot.unwrap_or(now);
+            if slot > now {
+                return Err(slot);
+            }
+            let late = now - slot;
+            self.next_slot = Some(if late < interval { slot + interval } else { now + interval });
+        }
+        match self.window.back_mut() {
+            Some((start, count)) if now.saturating_duration_since(*start) < BUCKET => *count += 1,
+            _ => self.window.push_back((now, 1)),
+        }
+        self.used += 1;
+        Ok(())
+    }
+
+    fn forget(&mut self, now: Instant) {
+        while let Some((start, count)) = self.window.front()
+            && now.saturating_duration_since(*start) >= WINDOW + BUCKET
+        {
+            self.used -= count;
+            self.window.pop_front();
+        }
+    }
+
+    /// Requests reserved with one entry: a write every few seconds at Kit's rates.
+    fn block(&self) -> u32 {
+        (self.cap / 24).max(1)
+    }
+
+    fn memory(&mut self, now: Instant, wall: SystemTime, reserved: u32) -> Memory {
+        self.forget(now);
+        let wall = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut sent: Vec<(u64, u32)> = Vec::new();
+        for (start, count) in &self.window {
+            let second = wall.saturating_sub(now.saturating_duration_since(*start)).as_secs();
+            match sent.last_mut() {
+                Some((last, sum)) if *last == second => *sum += count,
+                _ => sent.push((second, *count)),
+            }
+        }
+        Memory { sent, reserved }
+    }
+
+    fn recall(&mut self, memory: &Memory, now: Instant, wall: SystemTime) {
+        let wall = wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let mut earlier: Vec<(Instant, u32)> = Vec::new();
+        for (second, count) in &memory.sent {
+            // A second is counted as if all of it had been sent at its end; a time in the future
+            // (the clock was set back) as if it had been sent just now.
+            let age = Duration::from_secs(wall.saturating_sub(second + 1));
+            if age < WINDOW {
+                earlier.push((now.checked_sub(age).unwrap_or(now), *count));
+            }
+        }
+        if memory.reserved > 0 {
+            earlier.push((now, memory.reserved));
+        }
+        earlier.extend(self.window.drain(..));
+        earlier.sort_by_key(|(start, _)| *start);
+        self.used = earlier.iter().map(|(_, count)| count).sum();
+        self.window = earlier.into();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Sends `requests` through a limiter under a paused clock and returns when each left.
+    async fn departures(limiter: &Limiter, requests: usize) -> Vec<Instant> {
+        let mut left = Vec::new();
+        for _ in 0..requests {
+            limiter.acquire().await.unwrap();
+            left.push(Instant::now());
+        }
+        left
+    }
+
+    fn busiest_minute(departures: &[Instant]) -> usize {
+        departures
+            .iter()
+            .map(|first| {
+                departures
+                    .iter()
+                    .filter(|at| **at >= *first && **at - *first < Duration::from_secs(60))
+                    .count()
+            })
+            .max()
+            .unwrap_or(0)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_job_never_exceeds_the_limit_in_any_minute_and_uses_95_percent_of_it() {
+        let limiter = Limiter::new(120);
+        let start = Instant::now();
+        let left = departures(&limiter, 1200).await;
+        assert!(busiest_minute(&left) <= 115, "{}", busiest_minute(&left));
+        let minutes = (*left.last().unwrap() - start).as_secs_f64() / 60.0;
+        assert!(1200.0 / minutes >= 0.95 * 120.0, "{} a minute", 1200.0 / minutes);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_that_fits_into_a_window_goes_at_once() {
+        let limiter = Limiter::new(120);
+        limiter.expect(100);
+        let start = Instant::now();
+        let left = departures(&limiter, 100).await;
+        assert_eq!(*left.last().unwrap(), start);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_job_is_spread_after_its_first_half_window() {
+        let limiter = Limiter::new(120);
+        limiter.expect(5000);
+        let start = Instant::now();
+        let left = departures(&limiter, 80).await;
+        assert_eq!(left[50], start);
+        assert!(left[79] - left[60] >= Duration::from_secs(9));
+    }
+
+    /// H-01: a requested wait holds for everybody.
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_stops_everybody() {
+        let limiter = Limiter::new(120);
+        limiter.pause(Duration::from_secs(30), false);
+        let start = Instant::now();
+        limiter.acquire().await.unwrap();
+        assert_eq!(Instant::now() - start, Duration::from_secs(30));
+    }
+
+    /// H-02: the window is halved for a while.
+    #[tokio::test(start_paused = true)]
+    async fn after_an_unexplained_429_half_the_window_is_left_to_others() {
+        let limiter = Limiter::new(120);
+        limiter.pause(Duration::from_secs(1), true);
+        let left = departures(&limiter, 200).await;
+        assert!(busiest_minute(&left) <= 58, "{}", busiest_minute(&left));
+    }
+
+    #[derive(Default)]
+    struct Paper(Mutex<Option<Memory>>);
+
+    impl Ledger for Paper {
+        fn record(&self, memory: Memory) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
+            *self.0.lock().unwrap() = Some(memory);
+            Box::pin(std::future::ready(Ok(())))
+        }
+    }
+
+    /// K-08: what was sent before a crash counts after it, whether or not it was the last thing written.
+    #[tokio::test(start_paused = true)]
+    async fn lives_that_end_in_a_crash_do_not_exceed_the_limit_together() {
+        let paper = Arc::new(Paper::default());
+        let mut left = Vec::new();
+        // All lives together take no time on the wall clock, so nothing may be forgotten between them.
+        for _ in 0..200 {
+            let memory = paper.0.lock().unwrap().clone();
+            let limiter = Limiter::new(120);
+            limiter.remember_in(paper.clone(), memory.as_ref());
+            let one = tokio::time::timeout(Duration::from_millis(1), limiter.acquire()).await;
+            left.extend(one.is_ok().then(Instant::now));
+        }
+        assert!(!left.is_empty() && left.len() <= 115, "{}", left.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clean_end_leaves_no_reservation() {
+        let paper = Arc::new(Paper::default());
+        let limiter = Limiter::new(120);
+        limiter.remember_in(paper.clone(), None);
+        departures(&limiter, 7).await;
+        limiter.settle().await.unwrap();
+        let memory = paper.0.lock().unwrap().clone().unwrap();
+        assert_eq!((memory.sent.iter().map(|(_, count)| count).sum::<u32>(), memory.reserved), (7, 0));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn no_rhythm_of_requests_exceeds_any_limit(
+            limit in 2u32..700, pauses in proptest::collection::vec(0u64..20_000, 1..300), expected in 0u64..1000,
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+            let left = runtime.block_on(async {
+                let limiter = Limiter::new(limit);
+                limiter.expect(expected);
+                let mut left = Vec::new();
+                for pause in pauses {
+                    tokio::time::sleep(Duration::from_millis(pause / 20)).await;
+                    left.extend(departures(&limiter, 1 + (pause % 7) as usize).await);
+                }
+                left
+            });
+            prop_assert!(busiest_minute(&left) < limit as usize);
+        }
+    }
+}

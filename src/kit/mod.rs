@@ -1,0 +1,336 @@
+//! The only door to the network: [`KitClient::page`] takes a [`PageRequest`] and gives a [`Page`].
+//! Limiting, retrying, time-outs, size limits and redaction happen in here; what a page means does not.
+
+mod limiter;
+mod page;
+mod request;
+mod retry;
+mod transport;
+
+pub use limiter::{Ledger, Limiter, Memory};
+pub use page::{NotAPage, Page, Place, parse};
+pub use request::{Auth, PageRequest, Position};
+pub use retry::Patience;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+use tokio::time::Instant;
+
+use crate::error::{Error, Kind, Result};
+use crate::model::{ApiVersion, Detail, Paging, Time};
+use page::NotAPage as Unreadable;
+use request::HttpRequest;
+use retry::{Attempts, Failure, Verdict};
+use transport::{Answer, SourceClock, Transport};
+
+/// The smallest page that is asked for when answers turn out too large.
+const SMALLEST_PAGE: u16 = 50;
+
+/// What it takes to talk to Kit.
+#[derive(Debug, Clone)]
+pub struct ClientSettings {
+    /// Base URL with its version segment, without a slash at the end.
+    pub base_url: String,
+    /// The credential.
+    pub auth: Auth,
+    /// Requests in any rolling 60 s.
+    pub requests_per_minute: u32,
+}
+
+/// Counts what one object's run costs.
+#[derive(Debug, Default)]
+pub struct Meter {
+    requests: AtomicU64,
+    retries: AtomicU64,
+    throttled: AtomicU64,
+}
+
+impl Meter {
+    /// Requests sent, repeated ones included.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Requests that were sent again.
+    pub fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
+    }
+
+    /// Answers with status 429.
+    pub fn throttled(&self) -> u64 {
+        self.throttled.load(Ordering::Relaxed)
+    }
+}
+
+/// Which account a credential belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Kit's id of the account; v3 does not give one.
+    pub id: Option<i64>,
+    /// Its name.
+    pub name: String,
+    /// The owner's address, by which v3 and v4 answers are recognised as one account. Never shown or logged.
+    pub primary_email_address: Option<String>,
+    /// The plan, as Kit names it.
+    pub plan: Option<String>,
+}
+
+/// A client for one credential.
+pub struct KitClient {
+    transport: Transport,
+    settings: ClientSettings,
+    limiter: Arc<Limiter>,
+    clock: SourceClock,
+    /// Page size asked for at most; halved when an answer is too large to be decoded.
+    largest_page: AtomicU16,
+}
+
+impl KitClient {
+    /// Prepares a client; nothing is sent yet.
+    ///
+    /// # Errors
+    /// `Internal` when the TLS stack cannot be set up.
+    pub fn new(settings: ClientSettings) -> Result<Self> {
+        Ok(KitClient {
+            transport: Transport::new(&settings.base_url)?,
+            limiter: Arc::new(Limiter::new(settings.requests_per_minute)),
+            clock: SourceClock::default(),
+            largest_page: AtomicU16::new(u16::MAX),
+            settings,
+        })
+    }
+
+    /// The API this client speaks.
+    pub fn version(&self) -> ApiVersion {
+        self.settings.auth.version()
+    }
+
+    /// The limiter all requests go through.
+    pub fn limiter(&self) -> &Limiter {
+        &self.limiter
+    }
+
+    /// The source's clock: that of its last answer plus the time since. Before the first answer, ours.
+    pub fn source_now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// Reads one page. A page is never skipped and never half read: the answer is either complete
+    /// and documented, or it is asked for again, or this fails.
+    ///
+    /// # Errors
+    /// `SourceRefused` (401, 402, 403), `SourceNotFound`, `SourceBadRequest` (a stale cursor),
+    /// `SourceShape`, `SourceTooLarge`, and, after patience ran out, `SourceUnavailable` or
+    /// `SourceThrottled`. Those of the limiter's ledger.
+    pub async fn page(&self, request: &PageRequest, meter: &Meter) -> Result<Page> {
+        loop {
+            let per_page = match request.paging {
+                Paging::Cursor { per_page } => Some(per_page.min(self.largest_page.load(Ordering::Relaxed))),
+                Paging::Single | Paging::Numbered { .. } => None,
+            };
+            let http = request::page(&self.settings.base_url, &self.settings.auth, request, per_page);
+            let read =
+                |answer: Answer| page::parse(answer.body, request.list, request.paging, answer.served_at);
+            match self.send(&http, &request.path, Patience::WORKING, meter, &read).await {
+                Err(error)
+                    if error.kind() == Kind::SourceTooLarge
+                        && per_page.is_some_and(|n| n > SMALLEST_PAGE) =>
+                {
+                    let smaller = (per_page.unwrap_or(SMALLEST_PAGE) / 2).max(SMALLEST_PAGE);
+                    self.largest_page.store(smaller, Ordering::Relaxed);
+                    tracing::warn!(
+                        path = request.path,
+                        per_page = smaller,
+                        "An answer was too large; asking for smaller pages"
+                    );
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Completes a stub: reads one record by its id. `None` when it is gone (404).
+    ///
+    /// # Errors
+    /// As [`KitClient::page`], without `SourceNotFound`.
+    pub async fn record(&self, detail: &Detail, id: i64, meter: &Meter) -> Result<Option<String>> {
+        let path = detail.path.replace("{id}", &id.to_string());
+        let http = request::get(&self.settings.base_url, &self.settings.auth, &path, &[]);
+        let read = |answer: Answer| member(&answer.body, detail.member);
+        match self.send(&http, &path, Patience::WORKING, meter, &read).await {
+            Ok(record) => Ok(Some(record)),
+            Err(error) if error.kind() == Kind::SourceNotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whose account this is. Also the first thing that is asked, so that a wrong key is found at once.
+    ///
+    /// # Errors
+    /// `SourceRejectedKey` for a credential Kit does not accept; else as [`KitClient::page`].
+    pub async fn account(&self, patience: Patience, meter: &Meter) -> Result<Account> {
+        let http = request::get(&self.settings.base_url, &self.settings.auth, "/account", &[]);
+        let version = self.version();
+        let read = |answer: Answer| account(version, &answer.body);
+        self.send(&http, "/account", patience, meter, &read).await.map_err(|error| match error.kind() {
+            Kind::SourceRefused => {
+                Error::new(Kind::SourceRejectedKey, format!("Kit does not accept the credential: {error}"))
+            }
+            Kind::SourceNotFound => Error::new(
+                Kind::Settings,
+                "there is no Kit API at kit_api_url (404 for /account); it must end in /v3 or /v4",
+            ),
+            _ => error,
+        })
+    }
+
+    /// Asks once, without retrying, and tells the status and the decoded body: for probing what the
+    /// API's documents leave open. Counts against the limit like everything else.
+    ///
+    /// # Errors
+    /// `SourceUnavailable` when there was no answer at all.
+    pub async fn probe(&self, path: &str, query: &[(&str, String)], meter: &Meter) -> Result<(u16, String)> {
+        let http = request::get(&self.settings.base_url, &self.settings.auth, path, query);
+        self.limiter.acquire().await?;
+        meter.requests.fetch_add(1, Ordering::Relaxed);
+        match self.transport.get(&http).await {
+            Ok(answer) => {
+                self.clock.observe(answer.date);
+                Ok((answer.status, answer.body))
+            }
+            Err(Failure::Final(kind, what)) => Err(Error::new(kind, what).about(path.to_owned())),
+            Err(Failure::Unavailable(what) | Failure::Unexpected(what)) => {
+                Err(Error::new(Kind::SourceUnavailable, what).about(path.to_owned()))
+            }
+            Err(Failure::Throttled(_)) => {
+                Err(Error::new(Kind::SourceThrottled, "429").about(path.to_owned()))
+            }
+        }
+    }
+
+    /// Sends until there is an answer worth having or patience runs out.
+    async fn send<T>(
+        &self,
+        http: &HttpRequest,
+        path: &str,
+        patience: Patience,
+        meter: &Meter,
+        read: &(dyn Fn(Answer) -> Result<T, Unreadable> + Sync),
+    ) -> Result<T> {
+        let started = Instant::now();
+        let mut attempts = Attempts::default();
+        loop {
+            self.limiter.acquire().await?;
+            meter.requests.fetch_add(1, Ordering::Relaxed);
+            let failure = match self.attempt(http, read).await {
+                Ok(value) => return Ok(value),
+                Err(failure) => failure,
+            };
+            if let Failure::Throttled(requested) = &failure {
+                meter.throttled.fetch_add(1, Ordering::Relaxed);
+                self.limiter.pause(Duration::ZERO, requested.is_none());
+            }
+            match attempts.after(&failure, started.elapsed(), patience, fastrand::f64()) {
+                Verdict::Again { wait, everybody } => {
+                    meter.retries.fetch_add(1, Ordering::Relaxed);
+                    let what = describe(&failure);
+                    tracing::warn!(
+                        path,
+                        wait_ms = wait.as_millis() as u64,
+                        "{what}; asking again in {:.1} s",
+                        wait.as_secs_f64()
+                    );
+                    if everybody {
+                        self.limiter.pause(wait, false);
+                    } else {
+                        tokio::time::sleep(wait).await;
+                    }
+                }
+                Verdict::GiveUp(kind) => {
+                    return Err(Error::new(kind, format!("GET {path}: {}", describe(&failure))));
+                }
+            }
+        }
+    }
+
+    async fn attempt<T>(
+        &self,
+        http: &HttpRequest,
+        read: &(dyn Fn(Answer) -> Result<T, Unreadable> + Sync),
+    ) -> Result<T, Failure> {
+        let raw = self.transport.get(http).await?;
+        self.clock.observe(raw.date);
+        let retry_after =
+            raw.retry_after.as_deref().and_then(|value| retry::retry_after(value, SystemTime::now()));
+        let says = || transport::error_text(&raw.body);
+        match raw.status {
+            200 => {
+                if !raw.is_json {
+                    return Err(Failure::Unexpected("200 with a body that is not JSON".to_owned()));
+                }
+                let served_at = self.clock.now();
+                read(Answer { body: raw.body, served_at })
+                    .map_err(|error| Failure::Unexpected(error.to_string()))
+            }
+            401..=403 => Err(Failure::Final(Kind::SourceRefused, format!("{}{}", raw.status, says()))),
+            404 => Err(Failure::Final(Kind::SourceNotFound, format!("404{}", says()))),
+            429 => Err(Failure::Throttled(retry_after)),
+            408 | 500..=599 => Err(Failure::Unavailable(format!("Kit answered {}", raw.status))),
+            400..=499 => Err(Failure::Final(Kind::SourceBadRequest, format!("{}{}", raw.status, says()))),
+            300..=399 if raw.status != 304 => Err(Failure::Final(
+                Kind::SourceShape,
+                format!("redirected ({}) to another place, which is not followed", raw.status),
+            )),
+            other => Err(Failure::Unexpected(format!("unexpected status {other}"))),
+        }
+    }
+}
+
+fn describe(failure: &Failure) -> Cow<'static, str> {
+    match failure {
+        Failure::Throttled(Some(wait)) => {
+            format!("Kit answered 429 and asks to wait {} s", wait.as_secs()).into()
+        }
+        Failure::Throttled(None) => "Kit answered 429 (too many requests)".into(),
+        Failure::Unavailable(what) => what.clone().into(),
+        Failure::Unexpected(what) => format!("unexpected answer: {what}").into(),
+        Failure::Final(_, what) => format!("Kit answered {what}").into(),
+    }
+}
+
+/// The one member of an answer that is an object, as text.
+fn member(body: &str, name: &str) -> Result<String, Unreadable> {
+    let record =
+        crate::model::record::Record::parse(body).map_err(|_| Unreadable::NotJson("a record".to_owned()))?;
+    match record.get(name).map(|raw| raw.get()) {
+        Some(object) if object.starts_with('{') => Ok(object.to_owned()),
+        _ => Err(Unreadable::Shape(format!("the answer has no object \"{name}\""))),
+    }
+}
+
+fn account(version: ApiVersion, body: &str) -> Result<Account, Unreadable> {
+    #[derive(serde::Deserialize)]
+    struct Wire {
+        id: Option<i64>,
+        name: Option<String>,
+        primary_email_address: Option<String>,
+        plan_type: Option<String>,
+    }
+    let inner = match version {
+        ApiVersion::V3 => body.to_owned(),
+        ApiVersion::V4 => member(body, "account")?,
+    };
+    let wire: Wire = serde_json::from_str(&inner)
+        .map_err(|_| Unreadable::Shape("the answer is not an account".to_owned()))?;
+    if wire.name.is_none() && wire.id.is_none() {
+        return Err(Unreadable::Shape("the answer names no account".to_owned()));
+    }
+    Ok(Account {
+        id: wire.id,
+        name: wire.name.unwrap_or_default(),
+        primary_email_address: wire.primary_email_address,
+        plan: wire.plan_type,
+    })
+}

@@ -1,0 +1,231 @@
+//! One HTTP GET: time-outs, size limits, TLS, and no word of the URL in any message.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+use tokio::time::Instant;
+
+use super::request::HttpRequest;
+use super::retry::Failure;
+use crate::error::{Error, Kind, Result};
+use crate::model::Time;
+use secrecy::ExposeSecret as _;
+
+/// Decoded bytes of one answer. Larger ones are given up and asked for in smaller pages.
+const MAX_BODY: usize = 32 << 20;
+/// Time to connect, name resolution and TLS included.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// Longest silence: before the first byte and between bytes. Counting a large list can be slow at Kit.
+const SILENCE: Duration = Duration::from_secs(30);
+/// Longest time for one answer as a whole.
+const ANSWER_WITHIN: Duration = Duration::from_secs(120);
+
+/// A complete, documented answer.
+pub(super) struct Answer {
+    pub body: String,
+    pub served_at: Time,
+}
+
+/// What came back, whatever it is.
+pub(super) struct RawAnswer {
+    pub status: u16,
+    pub body: String,
+    pub is_json: bool,
+    pub retry_after: Option<String>,
+    pub date: Option<SystemTime>,
+}
+
+/// The HTTP client, bound to one host.
+pub(super) struct Transport {
+    http: reqwest::Client,
+}
+
+impl Transport {
+    pub(super) fn new(base_url: &str) -> Result<Self> {
+        let setup = |error: Box<dyn std::error::Error + Send + Sync>| {
+            Error::new(Kind::Internal, "could not set up the HTTP client").because(error)
+        };
+        // A credential never leaves for another host, nor for the same host without TLS.
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_WITHIN)
+            .read_timeout(SILENCE)
+            .timeout(ANSWER_WITHIN)
+            .tls_backend_preconfigured(tls().map_err(|error| setup(error.into()))?)
+            .https_only(base_url.starts_with("https://"))
+            .http1_only()
+            .user_agent(concat!("kitmirror/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| setup(error.without_url().into()))?;
+        Ok(Transport { http })
+    }
+
+    pub(super) async fn get(&self, request: &HttpRequest) -> Result<RawAnswer, Failure> {
+        let mut builder = self.http.get(&request.url).header("Accept", "application/json");
+        if let Some((name, value)) = &request.header {
+            let mut value = reqwest::header::HeaderValue::from_str(value.expose_secret()).map_err(|_| {
+                Failure::Final(
+                    Kind::Settings,
+                    "the credential holds characters no header can carry".to_owned(),
+                )
+            })?;
+            value.set_sensitive(true);
+            builder = builder.header(*name, value);
+        }
+        let mut response = builder.send().await.map_err(|error| failed(error))?;
+        let header = |name: &str| {
+            response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+        };
+        let status = response.status().as_u16();
+        let retry_after = header("retry-after");
+        let date = header("date").and_then(|value| httpdate::parse_http_date(&value).ok());
+        let is_json = header("content-type").is_none_or(|value| value.to_ascii_lowercase().contains("json"));
+        let mut body: Vec<u8> = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| failed(error))? {
+            if body.len() + chunk.len() > MAX_BODY {
+                let what = format!("an answer of more than {} MiB", MAX_BODY >> 20);
+                return Err(Failure::Final(Kind::SourceTooLarge, what));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        // Bad UTF-8 is replaced rather than refused: one broken name must not cost a page.
+        let body = String::from_utf8(body)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        Ok(RawAnswer { status, body, is_json, retry_after, date })
+    }
+}
+
+/// Verifies against the system's roots where there are any, and Mozilla's, so that an image without a
+/// certificate store works. TLS 1.2 at least; there is no switch to skip verification.
+fn tls() -> Result<rustls::ClientConfig, rustls::Error> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    Ok(rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}
+
+/// A transport error in words. reqwest prints the URL, and in v3 the URL holds the secret: it is
+/// taken off here, at the one place where such errors arise.
+fn failed(error: reqwest::Error) -> Failure {
+    let error = error.without_url();
+    let mut causes = String::new();
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(&error);
+    while let Some(inner) = cause {
+        let text = inner.to_string();
+        if !causes.contains(&text) {
+            causes.push_str(": ");
+            causes.push_str(&text);
+        }
+        cause = inner.source();
+    }
+    let lower = causes.to_ascii_lowercase();
+    if lower.contains("certificate") || lower.contains("invalid peer") {
+        return Failure::Final(Kind::SourceUntrusted, format!("the TLS connection was refused{causes}"));
+    }
+    let what = if error.is_timeout() {
+        "no answer in time"
+    } else if error.is_connect() {
+        "could not connect"
+    } else if error.is_decode() {
+        "the answer could not be decoded"
+    } else {
+        "the connection broke off"
+    };
+    Failure::Unavailable(format!("{what}{causes}"))
+}
+
+/// Kit's own words about an error, shortened and without control characters: v3
+/// `{"error", "message"}`, v4 `{"errors": […]}` with texts or lists of texts. Empty when it said nothing.
+pub(super) fn error_text(body: &str) -> String {
+    let Ok(json) = serde_json::from_str::<serde_json::Value>(body) else { return String::new() };
+    let mut words: Vec<&str> = Vec::new();
+    collect(&json["error"], &mut words);
+    collect(&json["message"], &mut words);
+    collect(&json["errors"], &mut words);
+    let text: String = words.join(", ").chars().filter(|c| !c.is_control()).take(200).collect();
+    // Kit quotes input in some messages; an address must not reach a log.
+    let safe = text
+        .split(' ')
+        .map(|word| if word.contains('@') { "***" } else { word })
+        .collect::<Vec<_>>()
+        .join(" ");
+    if safe.is_empty() { safe } else { format!(" ({safe})") }
+}
+
+fn collect<'a>(json: &'a serde_json::Value, words: &mut Vec<&'a str>) {
+    match json {
+        serde_json::Value::String(text) if !text.is_empty() => words.push(text),
+        serde_json::Value::Array(items) => items.iter().for_each(|item| collect(item, words)),
+        _ => {}
+    }
+}
+
+/// The source's clock as its `Date` headers tell it: watermarks and ceilings never use ours.
+#[derive(Default)]
+pub(super) struct SourceClock {
+    last: Mutex<Option<(Time, Instant)>>,
+}
+
+impl SourceClock {
+    /// A header that jumps ahead of what passed since the last one by more than five minutes is capped.
+    const LEAP: Duration = Duration::from_secs(5 * 60);
+
+    pub(super) fn observe(&self, date: Option<SystemTime>) {
+        let Some(date) = date.map(Time::from) else { return };
+        let now = Instant::now();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let believed = match *last {
+            Some((seen, at)) => date.min(seen + now.duration_since(at) + Self::LEAP),
+            None => date,
+        };
+        *last = Some((believed, now));
+    }
+
+    pub(super) fn now(&self) -> Time {
+        match *self.last.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((seen, at)) => seen + at.elapsed(),
+            None => Time::from(SystemTime::now()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kits_words_about_an_error_are_found_in_every_shape() {
+        let cases = [
+            (
+                r#"{"error":"Authorization Failed","message":"API Key not valid"}"#,
+                " (Authorization Failed, API Key not valid)",
+            ),
+            (r#"{"error":"Tag not found","message":""}"#, " (Tag not found)"),
+            (r#"{"errors":["The access token is invalid"]}"#, " (The access token is invalid)"),
+            (r#"{"errors":[["Sequence is inactive"]]}"#, " (Sequence is inactive)"),
+            (r#"{"errors":["ann@example.com is\u0007 taken"]}"#, " (*** is taken)"),
+            ("{}", ""),
+            ("<html>", ""),
+            ("", ""),
+        ];
+        for (body, words) in cases {
+            assert_eq!(error_text(body), words, "{body}");
+        }
+    }
+
+    /// T-06.
+    #[tokio::test(start_paused = true)]
+    async fn the_sources_clock_goes_on_without_headers_and_does_not_leap() {
+        let clock = SourceClock::default();
+        let noon = httpdate::parse_http_date("Sun, 06 Nov 1994 12:00:00 GMT").unwrap();
+        clock.observe(Some(noon));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        clock.observe(None);
+        assert_eq!(clock.now(), Time::from(noon + Duration::from_secs(60)));
+        clock.observe(Some(noon + Duration::from_secs(86_400)));
+        assert_eq!(clock.now(), Time::from(noon + Duration::from_secs(60 + 300)));
+    }
+}

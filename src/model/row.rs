@@ -1,0 +1,357 @@
+//! Record → row: picks the columns of an object out of a JSON record, or says why it cannot.
+
+use serde_json::value::RawValue;
+use std::sync::Arc;
+
+use super::record::Record;
+use super::text::{canonical, canonical_members, decode};
+use super::time::{self, Time};
+use super::{ApiVersion, Column, Endpoint, From, Object, Transform, Type};
+
+/// A value on its way into a column. Cheap to clone: a page is written again after a conflict.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// The record does not have the member: what is stored stays.
+    Absent,
+    /// The member is null.
+    Null,
+    /// Ids and integers.
+    Int(i64),
+    /// Booleans.
+    Bool(bool),
+    /// Text, storable in every engine.
+    Text(Arc<str>),
+    /// An instant.
+    Time(Time),
+    /// Canonical JSON.
+    Json(Arc<str>),
+}
+
+/// A row: one value per column of the object, and what Kit sent beyond them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// In the order of [`Object::columns`].
+    pub values: Vec<Value>,
+    /// Members without a column, as one canonical JSON object; null as a rule.
+    pub extra: Value,
+}
+
+impl Row {
+    /// The key of the row, in the order of [`Object::key`]. Key columns are ids in every object.
+    pub fn key(&self, object: &Object) -> Vec<i64> {
+        object.key_indexes().filter_map(|index| self.id(index)).collect()
+    }
+
+    fn id(&self, index: usize) -> Option<i64> {
+        match self.values.get(index) {
+            Some(Value::Int(id)) => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// The instant in a column, if it holds one.
+    pub fn time(&self, index: usize) -> Option<Time> {
+        match self.values.get(index) {
+            Some(Value::Time(time)) => Some(*time),
+            _ => None,
+        }
+    }
+}
+
+/// A record, or a part of one, that could not be stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quarantined {
+    /// The record's key as text where it could be read, for example `42` or `7/42`.
+    pub key: Option<String>,
+    /// The record as it came.
+    pub raw: String,
+    /// Which column, and why.
+    pub reason: String,
+    /// Whether the rest of the record was stored all the same (an optional time that is none).
+    pub row_kept: bool,
+}
+
+/// The rows of one or more pages.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// Rows in the order in which they came; a key may occur more than once.
+    pub rows: Vec<Row>,
+    /// What could not be stored.
+    pub quarantined: Vec<Quarantined>,
+    /// Number of records read.
+    pub read: usize,
+}
+
+impl Batch {
+    /// Takes over the rows of a following page.
+    pub fn join(&mut self, next: Batch) {
+        if self.rows.is_empty() {
+            self.rows = next.rows;
+        } else {
+            self.rows.extend(next.rows);
+        }
+        self.quarantined.extend(next.quarantined);
+        self.read += next.read;
+    }
+
+    /// Records lost to quarantine.
+    pub fn lost(&self) -> usize {
+        self.quarantined.iter().filter(|note| !note.row_kept).count()
+    }
+}
+
+/// Maps the records of one list.
+#[derive(Debug, Clone, Copy)]
+pub struct Mapping<'a> {
+    object: &'static Object,
+    endpoint: &'a Endpoint,
+    version: ApiVersion,
+    parent: Option<i64>,
+}
+
+impl<'a> Mapping<'a> {
+    /// For one list of `object`: `partition` is the parent's id, or empty for a whole list.
+    pub fn new(
+        object: &'static Object,
+        endpoint: &'a Endpoint,
+        version: ApiVersion,
+        partition: &str,
+    ) -> Self {
+        Mapping { object, endpoint, version, parent: partition.parse().ok() }
+    }
+
+    /// Maps every record of a page; what cannot be stored is set aside with its reason.
+    pub fn rows<'r>(&self, records: impl Iterator<Item = &'r str>) -> Batch {
+        let mut batch = Batch::default();
+        for raw in records {
+            batch.read += 1;
+            self.row(raw, &mut batch);
+        }
+        batch
+    }
+
+    fn row(&self, raw: &str, batch: &mut Batch) {
+        let record = match Record::parse(raw) {
+            Ok(record) => record,
+            Err(_) => {
+                let reason = "the record is not a JSON object that can be read".to_owned();
+                batch.quarantined.push(Quarantined {
+                    key: None,
+                    raw: raw.to_owned(),
+                    reason,
+                    row_kept: false,
+                });
+                return;
+            }
+        };
+        let mut values = Vec::with_capacity(self.object.columns.len());
+        let mut doubts: Vec<String> = Vec::new();
+        for column in self.object.columns {
+            match self.value(column, &record) {
+                Ok(value) => values.push(value),
+                // A time that is none does not cost the row, as long as the row can do without.
+                Err(reason) if column.kind == Type::Time && !column.required => {
+                    values.push(Value::Absent);
+                    doubts.push(format!("{}: {reason}", column.name));
+                }
+                Err(reason) => {
+                    self.quarantine(&record, raw, format!("{}: {reason}", column.name), false, batch);
+                    return;
+                }
+            }
+        }
+        let extra = match self.extra(&record) {
+            Ok(extra) => extra,
+            Err(reason) => {
+                self.quarantine(&record, raw, format!("_extra: {reason}"), false, batch);
+                return;
+            }
+        };
+        for reason in doubts {
+            self.quarantine(&record, raw, reason, true, batch);
+        }
+        batch.rows.push(Row { values, extra });
+    }
+
+    fn quarantine(&self, record: &Record<'_>, raw: &str, reason: String, row_kept: bool, batch: &mut Batch) {
+        let ids: Vec<String> = self
+            .object
+            .key_indexes()
+            .filter_map(|index| match self.value(&self.object.columns[index], record) {
+                Ok(Value::Int(id)) => Some(id.to_string()),
+                _ => None,
+            })
+            .collect();
+        let key = (ids.len() == self.object.key.len()).then(|| ids.join("/"));
+        batch.quarantined.push(Quarantined { key, raw: raw.to_owned(), reason, row_kept });
+    }
+
+    fn value(&self, column: &Column, record: &Record<'_>) -> Result<Value, String> {
+        let raw = match column.from(self.version) {
+            From::Nowhere => None,
+            From::Parent => {
+                return self
+                    .parent
+                    .map(Value::Int)
+                    .ok_or_else(|| "the parent's id is not a number".to_owned());
+            }
+            From::Member(name) => record.get(name),
+            From::Inner(outer, inner) => {
+                let Some(outer) = record.get(outer) else { return required(column, Value::Absent) };
+                if outer.get() == "null" {
+                    return required(column, Value::Null);
+                }
+                Record::parse(outer.get()).map_err(|_| "not inside an object".to_owned())?.get(inner)
+            }
+        };
+        let value = match raw {
+            None => Value::Absent,
+            Some(raw) if raw.get() == "null" => Value::Null,
+            Some(raw) => typed(column, raw)?,
+        };
+        required(column, value)
+    }
+
+    /// Everything Kit sent for which there is no column, so that nothing it adds is lost.
+    fn extra(&self, record: &Record<'_>) -> Result<Value, String> {
+        let mut unknown: Vec<(String, &RawValue)> = Vec::new();
+        let mut inner_unknown: Vec<(String, Box<RawValue>)> = Vec::new();
+        for (name, value) in record.members() {
+            if self.endpoint.ignored.contains(&name) || self.takes_whole(name) {
+                continue;
+            }
+            if self.takes_part_of(name) {
+                if let Some(rest) = self.rest_of(name, value)? {
+                    inner_unknown.retain(|(known, _)| known != name);
+                    inner_unknown.push((name.to_owned(), rest));
+                }
+                continue;
+            }
+            unknown.retain(|(known, _)| known != name);
+            unknown.push((name.to_owned(), value));
+        }
+        unknown.extend(inner_unknown.iter().map(|(name, value)| (name.clone(), value.as_ref())));
+        let json = canonical_members(unknown).map_err(|error| error.to_string())?;
+        Ok(json.map_or(Value::Null, |json| Value::Json(json.into())))
+    }
+
+    fn takes_whole(&self, member: &str) -> bool {
+        self.object
+            .columns
+            .iter()
+            .any(|column| matches!(column.from(self.version), From::Member(name) if name == member))
+    }
+
+    fn takes_part_of(&self, member: &str) -> bool {
+        self.object
+            .columns
+            .iter()
+            .any(|column| matches!(column.from(self.version), From::Inner(outer, _) if outer == member))
+    }
+
+    /// What an object holds beyond the members that have columns.
+    fn rest_of(&self, outer: &str, value: &RawValue) -> Result<Option<Box<RawValue>>, String> {
+        let Ok(record) = Record::parse(value.get()) else { return Ok(None) };
+        let unknown: Vec<(String, &RawValue)> = record
+            .into_sorted()
+            .into_iter()
+            .filter(|(name, _)| {
+                !self
+                    .object
+                    .columns
+                    .iter()
+                    .any(|column| matches!(column.from(self.version), From::Inner(o, inner) if o == outer && inner == name))
+            })
+            .collect();
+        let json = canonical_members(unknown).map_err(|error| error.to_string())?;
+        json.map(|json| RawValue::from_string(json).map_err(|error| error.to_string())).transpose()
+    }
+}
+
+fn required(column: &Column, value: Value) -> Result<Value, String> {
+    match value {
+        Value::Absent if column.required => Err("missing".to_owned()),
+        Value::Null if column.required => Err("null".to_owned()),
+        value => Ok(value),
+    }
+}
+
+fn typed(column: &Column, raw: &RawValue) -> Result<Value, String> {
+    let text = raw.get();
+    match column.kind {
+        Type::Id | Type::Int => integer(text).map(Value::Int),
+        Type::Bool => match text {
+            "true" => Ok(Value::Bool(true)),
+            "false" => Ok(Value::Bool(false)),
+            _ => Err(format!("{} instead of true or false", what_is(text))),
+        },
+        Type::Text => {
+            let text = decode(text).ok_or_else(|| format!("{} instead of text", what_is(text)))?;
+            Ok(Value::Text(transformed(column.transform, text).into()))
+        }
+        Type::Time => {
+            let text = decode(text).ok_or_else(|| format!("{} instead of a time", what_is(text)))?;
+            time::parse(&text)
+                .map(Value::Time)
+                .ok_or_else(|| "not a time between the years 1000 and 9999".to_owned())
+        }
+        Type::JsonObject if !text.starts_with('{') => Err(format!("{} instead of an object", what_is(text))),
+        Type::JsonArray if !text.starts_with('[') => Err(format!("{} instead of an array", what_is(text))),
+        Type::JsonObject | Type::JsonArray => {
+            canonical(raw).map(|json| Value::Json(json.into())).map_err(|error| error.to_string())
+        }
+    }
+}
+
+/// An integer of 64 bits, as a number or as text that looks like one. Never through a float.
+fn integer(text: &str) -> Result<i64, String> {
+    let digits = match decode(text) {
+        Some(inner) => inner,
+        None => text.to_owned(),
+    };
+    let signed = digits.strip_prefix('-').unwrap_or(&digits);
+    if signed.is_empty() || !signed.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(format!("{} instead of an integer", what_is(text)));
+    }
+    digits.parse().map_err(|_| "an integer beyond 64 bits".to_owned())
+}
+
+fn transformed(transform: Transform, text: String) -> String {
+    match transform {
+        Transform::None => text,
+        Transform::WithoutApiKey => without_api_key(&text),
+    }
+}
+
+/// Takes `api_key` out of the query of an address.
+fn without_api_key(address: &str) -> String {
+    let Some((path, query)) = address.split_once('?') else { return address.to_owned() };
+    let (query, fragment) = match query.split_once('#') {
+        Some((query, fragment)) => (query, Some(fragment)),
+        None => (query, None),
+    };
+    let kept: Vec<&str> =
+        query.split('&').filter(|pair| !pair.to_ascii_lowercase().starts_with("api_key")).collect();
+    let mut clean = path.to_owned();
+    if !kept.is_empty() {
+        clean.push('?');
+        clean.push_str(&kept.join("&"));
+    }
+    if let Some(fragment) = fragment {
+        clean.push('#');
+        clean.push_str(fragment);
+    }
+    clean
+}
+
+/// The kind of a JSON value, never the value itself: reasons are shown, records are not.
+fn what_is(text: &str) -> &'static str {
+    match text.as_bytes().first() {
+        Some(b'"') => "text",
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
+    }
+}

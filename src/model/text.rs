@@ -1,0 +1,236 @@
+//! Text and JSON as Kit sends them, made storable in every engine and equal where they mean the
+//! same. U+0000, which PostgreSQL cannot hold, becomes U+2400; a lone surrogate becomes U+FFFD.
+
+use serde_json::value::RawValue;
+use std::fmt::Write as _;
+
+use super::record::Record;
+
+/// How deep a JSON value may be nested before its record is refused. Kit's deepest is four.
+pub const MAX_DEPTH: usize = 128;
+
+/// What stands for U+0000.
+const SYMBOL_FOR_NULL: char = '\u{2400}';
+
+/// Decodes a JSON string token, quotes included, that a JSON parser has accepted as well-formed.
+/// `None` if the token is not a string.
+pub fn decode(token: &str) -> Option<String> {
+    let inner = token.trim().strip_prefix('"')?.strip_suffix('"')?;
+    if !inner.contains('\\') {
+        return Some(inner.to_owned());
+    }
+    let mut out = String::with_capacity(inner.len());
+    let mut rest = inner;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        let escape = rest[at + 1..].chars().next()?;
+        rest = &rest[at + 1 + escape.len_utf8()..];
+        match escape {
+            'n' => out.push('\n'),
+            'r' => out.push('\r'),
+            't' => out.push('\t'),
+            'b' => out.push('\u{8}'),
+            'f' => out.push('\u{c}'),
+            'u' => {
+                let unit = unit(rest)?;
+                rest = &rest[4..];
+                let pair = match unit {
+                    0xD800..=0xDBFF => rest.strip_prefix("\\u").and_then(self::unit),
+                    _ => None,
+                };
+                match pair {
+                    Some(low @ 0xDC00..=0xDFFF) => {
+                        rest = &rest[6..];
+                        let code = 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
+                        out.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
+                    }
+                    _ if unit == 0 => out.push(SYMBOL_FOR_NULL),
+                    _ => out.push(char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER)),
+                }
+            }
+            other => out.push(other),
+        }
+    }
+    out.push_str(rest);
+    Some(out)
+}
+
+/// The UTF-16 unit of four hexadecimal digits.
+fn unit(digits: &str) -> Option<u32> {
+    digits.get(..4).and_then(|four| u32::from_str_radix(four, 16).ok())
+}
+
+/// Why a JSON value could not be brought into canonical form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotCanonical {
+    /// Nested deeper than [`MAX_DEPTH`].
+    #[error("nested deeper than {MAX_DEPTH}")]
+    TooDeep,
+    /// Not JSON.
+    #[error("not JSON")]
+    NotJson,
+}
+
+/// The one spelling of a JSON value: members sorted by name (the last of a repeated name wins), no
+/// white space, text made storable, numbers as they were written. Two answers that mean the same
+/// thus store the same bytes, whatever order Kit sent them in.
+///
+/// # Errors
+/// [`NotCanonical`] if the value is nested too deeply or is not JSON.
+pub fn canonical(raw: &RawValue) -> Result<String, NotCanonical> {
+    let mut out = String::with_capacity(raw.get().len());
+    write_canonical(raw.get(), MAX_DEPTH, &mut out)?;
+    Ok(out)
+}
+
+fn write_canonical(raw: &str, depth: usize, out: &mut String) -> Result<(), NotCanonical> {
+    let depth = depth.checked_sub(1).ok_or(NotCanonical::TooDeep)?;
+    match raw.as_bytes().first() {
+        Some(b'{') => {
+            let record = Record::parse(raw).map_err(|_| NotCanonical::NotJson)?;
+            write_object(record.into_sorted().iter().map(|(name, value)| (name.as_str(), *value)), depth, out)
+        }
+        Some(b'[') => {
+            let items: Vec<&RawValue> = serde_json::from_str(raw).map_err(|_| NotCanonical::NotJson)?;
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                write_canonical(item.get(), depth, out)?;
+            }
+            out.push(']');
+            Ok(())
+        }
+        Some(b'"') => {
+            if raw.contains('\\') {
+                write_string(&decode(raw).ok_or(NotCanonical::NotJson)?, out);
+            } else {
+                out.push_str(raw);
+            }
+            Ok(())
+        }
+        Some(_) => {
+            out.push_str(raw);
+            Ok(())
+        }
+        None => Err(NotCanonical::NotJson),
+    }
+}
+
+/// Writes an object of members that are already in order, each value canonical.
+fn write_object<'a>(
+    members: impl Iterator<Item = (&'a str, &'a RawValue)>,
+    depth: usize,
+    out: &mut String,
+) -> Result<(), NotCanonical> {
+    out.push('{');
+    for (at, (name, value)) in members.enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        write_string(name, out);
+        out.push(':');
+        write_canonical(value.get(), depth, out)?;
+    }
+    out.push('}');
+    Ok(())
+}
+
+/// A canonical object of the given members, sorted here; `None` when there are none.
+///
+/// # Errors
+/// As [`canonical`].
+pub fn canonical_members(mut members: Vec<(String, &RawValue)>) -> Result<Option<String>, NotCanonical> {
+    if members.is_empty() {
+        return Ok(None);
+    }
+    members.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut out = String::new();
+    write_object(members.iter().map(|(name, value)| (name.as_str(), *value)), MAX_DEPTH, &mut out)?;
+    Ok(Some(out))
+}
+
+/// Writes `text` as a JSON string: only what JSON demands is escaped, so equal text has equal bytes.
+fn write_string(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\0' => out.push(SYMBOL_FOR_NULL),
+            c if u32::from(c) < 0x20 => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn canonical_of(json: &str) -> Result<String, NotCanonical> {
+        canonical(&RawValue::from_string(json.to_owned()).expect("well-formed"))
+    }
+
+    /// P-05.
+    #[test]
+    fn text_that_an_engine_cannot_hold_is_replaced_and_the_rest_stays() {
+        let cases = [
+            (r#""plain""#, "plain"),
+            (r#""a\u0000b""#, "a\u{2400}b"),
+            (r#""\ud800""#, "\u{fffd}"),
+            (r#""\ud800x\udc00""#, "\u{fffd}x\u{fffd}"),
+            (r#""\ud83c\udf89""#, "🎉"),
+            (r#""\ud83c\u0041""#, "\u{fffd}A"),
+            (r#""line\r\n\t\"q\" \\ \/""#, "line\r\n\t\"q\" \\ /"),
+            (r#""שלום é 林""#, "שלום é 林"),
+        ];
+        for (token, text) in cases {
+            assert_eq!(decode(token).as_deref(), Some(text), "{token}");
+        }
+    }
+
+    #[test]
+    fn json_that_means_the_same_has_the_same_bytes() {
+        let one = canonical_of(r#"{ "b": [1, {"y": null, "x": "\u00e9"}], "a": 0.10 }"#).unwrap();
+        let other = canonical_of(r#"{"a":0.10,"b":[1,{"x":"é","y":null}]}"#).unwrap();
+        assert_eq!(one, other);
+        assert_eq!(one, r#"{"a":0.10,"b":[1,{"x":"é","y":null}]}"#);
+    }
+
+    /// P-01.
+    #[test]
+    fn the_last_of_a_repeated_member_wins() {
+        assert_eq!(canonical_of(r#"{"a":1,"b":2,"a":3}"#).unwrap(), r#"{"a":3,"b":2}"#);
+    }
+
+    /// P-08.
+    #[test]
+    fn a_value_nested_beyond_reason_is_refused_without_touching_the_stack() {
+        let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+        assert_eq!(canonical_of(&deep), Err(NotCanonical::TooDeep));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_comes_back_as_it_went_in(text in any::<String>()) {
+            let token = serde_json::to_string(&text).unwrap();
+            prop_assert_eq!(decode(&token), Some(text.replace('\0', "\u{2400}")));
+        }
+
+        #[test]
+        fn canonical_form_is_a_fixed_point(text in any::<String>(), number in any::<i64>()) {
+            let json = serde_json::json!({"t": text, "n": number, "l": [number, text]}).to_string();
+            let once = canonical_of(&json).unwrap();
+            prop_assert_eq!(canonical_of(&once).unwrap(), once);
+        }
+    }
+}

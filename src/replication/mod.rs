@@ -1,0 +1,379 @@
+//! Replication: one run over the chosen objects. Each object is planned, its partitions are read side
+//! by side, and its account is closed. What a pass is, is in `pass`; how pages travel, in `extractor`.
+
+mod extractor;
+pub mod pass;
+pub mod plan;
+mod progress;
+mod stop;
+
+pub use extractor::{Brought, Context, Ended};
+pub use plan::Mode;
+pub use progress::{Observer, PageWritten, Silent};
+pub use stop::Stop;
+
+use futures_util::StreamExt as _;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Kind, Result};
+use crate::kit::Meter;
+use crate::model::{Object, Source};
+use crate::store::{Counts, Outcome};
+use plan::{ObjectPlan, PartitionPlan};
+
+/// Partitions read side by side. More of them hides latency, it does not raise the rate: the limiter is shared.
+const SIDE_BY_SIDE: usize = 4;
+
+/// What a run is asked to do.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The objects, in the order of running; parents are among them.
+    pub objects: Vec<&'static Object>,
+    /// Read everything again, whatever the state allows. One that was cut short is gone on with.
+    pub full: bool,
+}
+
+/// What became of one object.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct ObjectReport {
+    /// Its name.
+    pub object: &'static str,
+    /// Full if any of its partitions was read in full.
+    pub mode: Mode,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What it cost and moved.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+    /// The first error, in one line.
+    pub error: Option<String>,
+    /// What to do about it.
+    pub advice: Option<&'static str>,
+    /// The exit code it asks for.
+    #[serde(skip)]
+    pub exit_code: u8,
+}
+
+/// What became of a run.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// The objects that were begun, in order.
+    pub objects: Vec<ObjectReport>,
+    /// What ended the run before its time.
+    pub ended_by: Option<Error>,
+    /// Whether a stop was asked for before the work was complete.
+    pub stopped: bool,
+}
+
+impl Report {
+    /// The sum over all objects.
+    pub fn total(&self) -> Counts {
+        let mut sum = Counts::default();
+        for report in &self.objects {
+            sum.requests += report.counts.requests;
+            sum.retries += report.counts.retries;
+            sum.pages += report.counts.pages;
+            sum.rows_read += report.counts.rows_read;
+            sum.rows_inserted += report.counts.rows_inserted;
+            sum.rows_updated += report.counts.rows_updated;
+            sum.rows_quarantined += report.counts.rows_quarantined;
+        }
+        sum
+    }
+
+    /// Whether every object that was asked for is complete, with every record stored.
+    pub fn is_complete(&self) -> bool {
+        self.ended_by.is_none()
+            && !self.stopped
+            && self.objects.iter().all(|report| report.outcome == Outcome::Complete)
+    }
+}
+
+/// Runs the objects one after the other, parents before children. An error of one object leaves the
+/// others running, unless it would be theirs as well.
+///
+/// # Errors
+/// None are returned: they are in the report, and in `sync_state` where they belong to an object.
+pub async fn run(cx: &Context<'_>, request: &Request) -> Report {
+    let mut report = Report::default();
+    if let Err(error) = prepare(cx, request).await {
+        report.ended_by = Some(error);
+        return report;
+    }
+    for object in &request.objects {
+        if cx.stop.is_requested() {
+            break;
+        }
+        match sync_object(cx, object).await {
+            Ok(Some((one, fatal))) => {
+                report.objects.push(one);
+                if fatal.is_some() {
+                    report.ended_by = fatal;
+                    break;
+                }
+            }
+            Ok(None) => {}
+            Err(error) => {
+                report.ended_by = Some(error.about(object.name));
+                break;
+            }
+        }
+    }
+    report.stopped = cx.stop.is_requested();
+    report
+}
+
+/// Notes a requested full load, and tells the limiter how long the job is.
+async fn prepare(cx: &Context<'_>, request: &Request) -> Result<()> {
+    let mut expected: u64 = 0;
+    for object in &request.objects {
+        if matches!(object.source, Source::ViewOf(_)) {
+            continue;
+        }
+        if request.full {
+            cx.store.request_full(object).await?;
+        }
+        let Some(plan) = plan_object(cx, object).await? else { continue };
+        let walks = plan.endpoint.fresh.len().max(1) as u64;
+        expected = expected.saturating_add(match plan.mode {
+            Mode::Incremental => plan.partitions.len() as u64 * walks,
+            // How long a full load is, only its pages will tell.
+            Mode::Full => u64::from(u32::MAX),
+        });
+    }
+    cx.kit.limiter().expect(expected);
+    Ok(())
+}
+
+async fn plan_object(cx: &Context<'_>, object: &'static Object) -> Result<Option<ObjectPlan>> {
+    let states = cx.store.states(object).await?;
+    let parents = match object.parent() {
+        Some(parent) => cx.store.ids(parent).await?,
+        None => Vec::new(),
+    };
+    // Rows and progress live in one database, so this is no restored backup: somebody emptied the table.
+    let claimed: i64 = states.iter().map(|state| state.rows).sum();
+    let reload = claimed > 0 && !cx.store.has_rows(object).await?;
+    if reload {
+        tracing::warn!(
+            object.name = object.name,
+            "{} is empty although {claimed} rows were stored; loading it again",
+            object.table
+        );
+    }
+    Ok(plan::object(object, cx.kit.version(), states, &parents, reload))
+}
+
+/// One object. Gives the error that must end the whole run, if there was one, beside the report.
+async fn sync_object(
+    cx: &Context<'_>,
+    object: &'static Object,
+) -> Result<Option<(ObjectReport, Option<Error>)>> {
+    let Some(plan) = plan_object(cx, object).await? else { return Ok(None) };
+    let started = Instant::now();
+    let began_at = cx.kit.source_now();
+    let meter = Meter::default();
+    let run = cx.store.begin_run(object, plan.mode.name()).await?;
+    cx.observer.object_started(object.name, plan.partitions.len());
+    let tally = Mutex::new(Tally::default());
+    partitions(cx, &plan, &plan.partitions, run, &meter, &tally).await;
+    let again = std::mem::take(&mut lock(&tally).hidden_left);
+    if !again.is_empty() && !lock(&tally).is_over(cx) {
+        let states = cx.store.states(object).await?;
+        let again: Vec<PartitionPlan> = plan
+            .partitions
+            .iter()
+            .filter(|partition| again.contains(&partition.partition))
+            .map(|partition| PartitionPlan {
+                state: states.iter().find(|state| state.partition == partition.partition).cloned(),
+                ..partition.clone()
+            })
+            .collect();
+        partitions(cx, &plan, &again, run, &meter, &tally).await;
+    }
+    let tally = tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let outcome = tally.outcome(cx);
+    if matches!(outcome, Outcome::Complete | Outcome::Incomplete) && object.parent().is_some() {
+        cx.store.complete_object(object, began_at).await?;
+    }
+    let meter = (meter.requests(), meter.retries());
+    let error = tally.fatal.as_ref().or(tally.first.as_ref());
+    let one_line = error.map(Error::one_line);
+    // Best effort where the database itself is what failed.
+    let closed = cx.store.end_run(run, plan.mode.name(), outcome, meter, one_line.clone()).await;
+    if let (Err(error), None) = (closed, &tally.fatal) {
+        return Err(error);
+    }
+    let brought = tally.brought;
+    let report = ObjectReport {
+        object: object.name,
+        mode: plan.mode,
+        outcome,
+        counts: Counts {
+            requests: meter.0,
+            retries: meter.1,
+            pages: brought.pages,
+            rows_read: brought.records,
+            rows_inserted: brought.written.inserted,
+            rows_updated: brought.written.updated,
+            rows_quarantined: brought.written.quarantined,
+        },
+        duration_ms: started.elapsed().as_millis() as u64,
+        error: one_line,
+        advice: error.map(Error::advice),
+        exit_code: error.map_or(0, |error| error.kind().policy().exit_code),
+    };
+    log(&report);
+    cx.observer.object_done(&report);
+    Ok(Some((report, tally.fatal)))
+}
+
+/// Reads partitions side by side until all are done, or an error or a stop ends it.
+async fn partitions(
+    cx: &Context<'_>,
+    plan: &ObjectPlan,
+    partitions: &[PartitionPlan],
+    run: i64,
+    meter: &Meter,
+    tally: &Mutex<Tally>,
+) {
+    futures_util::stream::iter(partitions)
+        .for_each_concurrent(SIDE_BY_SIDE, |partition| async move {
+            if lock(tally).is_over(cx) {
+                return;
+            }
+            let result = extractor::extract(cx, plan, partition, run, meter).await;
+            let result = result.map_err(|error| error.about(subject(plan.object, &partition.partition)));
+            let noted = match &result {
+                Ok(_) => Ok(()),
+                // Deleted between listing the parents and reading this one. Not an error.
+                Err(error) if error.kind() == Kind::SourceNotFound && plan.object.parent().is_some() => {
+                    tracing::info!(object.name = plan.object.name, partition = %partition.partition, "Gone at Kit; left out");
+                    cx.store.clear_error(plan.object, &partition.partition).await
+                }
+                Err(error) => {
+                    let unavailable = error.kind() == Kind::SourceRefused;
+                    let partition = if unavailable { "" } else { &partition.partition };
+                    cx.store.note_error(plan.object, partition, error, unavailable).await
+                }
+            };
+            if result.as_ref().is_ok_and(|(ended, _)| *ended == Ended::Complete) {
+                cx.observer.partition_done(plan.object.name, &partition.partition);
+            }
+            let mut tally = lock(tally);
+            tally.take(plan.object, &partition.partition, result);
+            if let Err(error) = noted {
+                tally.fatal.get_or_insert(error);
+            }
+        })
+        .await;
+}
+
+/// `tags/42`, or `tags` for a whole list.
+fn subject(object: &Object, partition: &str) -> String {
+    if partition.is_empty() { object.name.to_owned() } else { format!("{}/{partition}", object.name) }
+}
+
+/// What the partitions of an object have brought so far.
+#[derive(Default)]
+struct Tally {
+    brought: Brought,
+    hidden_left: Vec<String>,
+    stopped: bool,
+    unavailable: bool,
+    first: Option<Error>,
+    fatal: Option<Error>,
+}
+
+impl Tally {
+    fn take(&mut self, object: &Object, partition: &str, result: Result<(Ended, Brought)>) {
+        match result {
+            Ok((ended, brought)) => {
+                self.brought.pages += brought.pages;
+                self.brought.records += brought.records;
+                self.brought.written.inserted += brought.written.inserted;
+                self.brought.written.updated += brought.written.updated;
+                self.brought.written.quarantined += brought.written.quarantined;
+                match ended {
+                    Ended::Complete => {}
+                    Ended::HiddenLeft => self.hidden_left.push(partition.to_owned()),
+                    Ended::Stopped => self.stopped = true,
+                }
+            }
+            Err(error) if error.kind() == Kind::SourceNotFound && object.parent().is_some() => {}
+            Err(error) => {
+                self.unavailable |= error.kind() == Kind::SourceRefused;
+                if error.kind().policy().others_go_on {
+                    self.first.get_or_insert(error);
+                } else {
+                    self.fatal.get_or_insert(error);
+                }
+            }
+        }
+    }
+
+    /// Whether there is no point in beginning another partition.
+    fn is_over(&self, cx: &Context<'_>) -> bool {
+        self.fatal.is_some() || self.unavailable || self.stopped || cx.stop.is_requested()
+    }
+
+    fn outcome(&self, cx: &Context<'_>) -> Outcome {
+        if self.unavailable {
+            Outcome::Unavailable
+        } else if self.fatal.is_some() || self.first.is_some() {
+            Outcome::Failed
+        } else if self.stopped || !self.hidden_left.is_empty() || cx.stop.is_requested() {
+            Outcome::Stopped
+        } else if self.brought.written.quarantined > 0 {
+            Outcome::Incomplete
+        } else {
+            Outcome::Complete
+        }
+    }
+}
+
+/// One line per run and object.
+fn log(report: &ObjectReport) {
+    let took = Duration::from_millis(report.duration_ms);
+    let counts = &report.counts;
+    let line = format!(
+        "{}: {} {}, {} read, {} new, {} changed, {} requests in {:.1} s",
+        report.object,
+        report.mode.name(),
+        report.outcome.name(),
+        counts.rows_read,
+        counts.rows_inserted,
+        counts.rows_updated,
+        counts.requests,
+        took.as_secs_f64()
+    );
+    match (&report.error, report.advice) {
+        (Some(error), advice) => {
+            tracing::error!(
+                object.name = report.object,
+                outcome = report.outcome.name(),
+                "{line}. {error}. {}",
+                advice.unwrap_or("")
+            );
+        }
+        (None, _) => tracing::info!(
+            object.name = report.object,
+            outcome = report.outcome.name(),
+            mode = report.mode.name(),
+            rows_read = counts.rows_read,
+            rows_inserted = counts.rows_inserted,
+            rows_updated = counts.rows_updated,
+            rows_quarantined = counts.rows_quarantined,
+            requests = counts.requests,
+            duration_ms = report.duration_ms,
+            "{line}"
+        ),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,653 @@
+//! One reading of one partition: where it is, what comes next, when it is complete, and what
+//! watermark it has earned. Pure: pages go in, positions come out.
+//!
+//! A pass is one or more *walks* through the list. Most need one; subscribers are asked twice (what
+//! was created, what was updated), and a walk that could have missed something adds another.
+
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hasher as _};
+
+use super::plan::Mode;
+use crate::error::{Error, Kind, Result};
+use crate::kit::{PageRequest, Place, Position};
+use crate::model::{ApiVersion, Batch, Endpoint, Fresh, Object, Paging, Time, Watermark, time};
+use crate::store::{Progress, State};
+
+/// An unfinished pass whose cursor is older than this begins again: a stale cursor may be answered with anything.
+const CHECKPOINT_LIVES: chrono::TimeDelta = chrono::TimeDelta::minutes(30);
+/// Empty pages in a row, with more announced, before the list counts as endless.
+const EMPTY_PAGES: u32 = 10;
+/// Pages in a row that bring nothing new before the list counts as endless.
+const REPEATED_PAGES: u32 = 10;
+/// How often one pass may begin again because Kit no longer accepts its place in the list.
+const RESTARTS: u32 = 3;
+
+/// One way through a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Walk {
+    /// Filters and order, beside those every request of the list carries.
+    query: Vec<(String, String)>,
+    direction: Direction,
+    stop: Stop,
+    kind: WalkKind,
+}
+
+/// In which order numbered pages are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Direction {
+    /// As the source serves them.
+    Forward,
+    /// Page 1 for the totals, then from the last page down to 2. A row that leaves a list in
+    /// ascending order shifts later ones towards the front: read backwards, they are met again
+    /// instead of slipping between two pages.
+    Backward,
+}
+
+/// Where a walk may end before the end of the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Stop {
+    /// Nowhere.
+    End,
+    /// Behind the first row dated before this, as long as rows come newest first.
+    Before(Time),
+    /// Behind a page of rows that a completed pass has stored.
+    Known,
+}
+
+/// Why a walk is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum WalkKind {
+    /// The list itself, or what is new in it.
+    Main,
+    /// A second way through a numbered list that moved while it was read; the union counts.
+    Again,
+    /// People whom the plain list may hide.
+    Hidden,
+}
+
+/// What is written between two commits so that the pass can go on after anything.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Checkpoint {
+    fingerprint: String,
+    mode: Mode,
+    saved_at: Time,
+    ceiling: Time,
+    seen_max: Option<Time>,
+    walks: Vec<Walk>,
+    next: Position,
+    leg: Leg,
+}
+
+/// What is known about the walk under way.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Leg {
+    pages: u64,
+    records: u64,
+    /// Rows in the list as its first page said.
+    total: Option<u64>,
+    /// Whether a later page said something else.
+    moved: bool,
+    /// The key of the first row of the first page: a stale cursor is often answered with page 1.
+    first_key: Option<Vec<i64>>,
+    /// Time of the last row so far, for lists that are newest first.
+    last_time: Option<Time>,
+    /// Whether the last page ended within a group of rows of one instant.
+    tied_edge: bool,
+    /// Whether somebody who is not active was seen: then the plain list hides nobody.
+    saw_others: bool,
+}
+
+/// What the extractor has found out about a page before the pass takes it in.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Seen {
+    /// How many of the rows a completed pass has stored; asked for where the walk stops at known rows.
+    pub known: Option<usize>,
+    /// Whether a record shows somebody who is not active.
+    pub others: bool,
+}
+
+/// A page as the pass sees it.
+#[derive(Debug)]
+pub struct Turn<'p> {
+    /// What it says about its place.
+    pub place: &'p Place,
+    /// Rows in the list, where it says so.
+    pub total: Option<u64>,
+    /// The source's clock.
+    pub served_at: Time,
+    /// Records on it.
+    pub records: usize,
+    /// Its rows, in the order in which they came.
+    pub batch: &'p Batch,
+    /// What was found out about it.
+    pub seen: Seen,
+}
+
+/// A reading of one partition, under way.
+#[derive(Debug)]
+pub struct Pass {
+    object: &'static Object,
+    endpoint: &'static Endpoint,
+    path: String,
+    fingerprint: String,
+    mode: Mode,
+    ceiling: Option<Time>,
+    seen_max: Option<Time>,
+    /// The source's clock at the last page.
+    latest: Option<Time>,
+    walks: Vec<Walk>,
+    next: Position,
+    leg: Leg,
+    /// Resumed from a checkpoint, and no page since.
+    resumed: bool,
+    restarts: u32,
+    plan: Vec<Walk>,
+    whole: Walk,
+    pass_start_counts: bool,
+    cursors: HashSet<u64>,
+    digests: HashSet<u64>,
+    empty: u32,
+    repeated: u32,
+}
+
+/// What a pass is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'t> {
+    /// Whose rows.
+    pub object: &'static Object,
+    /// The list.
+    pub endpoint: &'static Endpoint,
+    /// The API.
+    pub version: ApiVersion,
+    /// Parent's id, or empty.
+    pub partition: &'t str,
+    /// What the state must have been made under to be gone on from.
+    pub fingerprint: &'t str,
+    /// How far behind the watermark an incremental pass begins.
+    pub overlap: chrono::TimeDelta,
+    /// The source's clock now.
+    pub now: Time,
+    /// Read everything even if the state would allow less.
+    pub full: bool,
+}
+
+impl Pass {
+    /// Goes on with an unfinished pass if its checkpoint still fits, else begins one: a full one
+    /// when there is nothing to be incremental from.
+    pub fn open(terms: &Terms<'_>, state: Option<&State>) -> Self {
+        let endpoint = terms.endpoint;
+        let whole = whole_walk(endpoint);
+        let fits = |state: &&State| state.fingerprint.as_deref() == Some(terms.fingerprint);
+        let usable = state.filter(fits).filter(|_| !terms.full);
+        let since =
+            usable.and_then(|state| Some((state.watermark?, state.began_at.unwrap_or(state.watermark?))));
+        let (mode, plan) = match since {
+            Some((watermark, began_at)) if !endpoint.fresh.is_empty() => {
+                let day = time::day_before(watermark, terms.overlap);
+                let pass_day = time::day_before(began_at, terms.overlap);
+                (
+                    Mode::Incremental,
+                    endpoint.fresh.iter().map(|fresh| fresh_walk(fresh, day, pass_day)).collect(),
+                )
+            }
+            Some(_) => (Mode::Incremental, vec![whole.clone()]),
+            None => (Mode::Full, vec![whole.clone()]),
+        };
+        let shows_column = terms.object.columns.iter().any(|column| {
+            column.name == terms.object.watermark.column()
+                && terms.version == ApiVersion::V4
+                && column.from(terms.version) != crate::model::From::Nowhere
+        });
+        let mut pass = Pass {
+            object: terms.object,
+            endpoint,
+            path: endpoint.path_for(terms.partition),
+            fingerprint: terms.fingerprint.to_owned(),
+            mode,
+            ceiling: None,
+            seen_max: None,
+            latest: None,
+            walks: plan.clone(),
+            next: Position::First,
+            leg: Leg::default(),
+            resumed: false,
+            restarts: 0,
+            plan,
+            whole,
+            pass_start_counts: matches!(terms.object.watermark, Watermark::ColumnOrPassStart(_))
+                && !shows_column,
+            cursors: HashSet::new(),
+            digests: HashSet::new(),
+            empty: 0,
+            repeated: 0,
+        };
+        if let Some(checkpoint) = state.and_then(|state| state.checkpoint.as_deref()) {
+            pass.resume(checkpoint, terms);
+        }
+        pass
+    }
+
+    /// Takes up a checkpoint that was made under the same terms, is young enough, and is not less
+    /// than what is asked for now.
+    fn resume(&mut self, checkpoint: &str, terms: &Terms<'_>) {
+        let Ok(saved) = serde_json::from_str::<Checkpoint>(checkpoint) else { return };
+        let fits = saved.fingerprint == self.fingerprint
+            && (terms.now - saved.saved_at <= CHECKPOINT_LIVES || !matches!(saved.next, Position::After(_)))
+            && !saved.walks.is_empty()
+            && (saved.mode == Mode::Full || self.mode != Mode::Full);
+        if fits {
+            self.mode = saved.mode;
+            self.ceiling = Some(saved.ceiling);
+            self.seen_max = saved.seen_max;
+            self.latest = Some(saved.saved_at);
+            self.walks = saved.walks;
+            self.next = saved.next;
+            self.leg = saved.leg;
+            self.resumed = true;
+            if saved.mode == Mode::Full {
+                self.plan = vec![self.whole.clone()];
+            }
+        }
+    }
+
+    /// Full or incremental.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Whether it goes on with an unfinished pass.
+    pub fn is_resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// What the position is made under.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Whether the walk under way stops at known rows, so that it must be told how many are.
+    pub fn asks_for_known(&self) -> bool {
+        self.walk().stop == Stop::Known
+    }
+
+    /// Whether the walk under way asks for people whom the plain list may hide.
+    pub fn reads_hidden(&self) -> bool {
+        self.walk().kind == WalkKind::Hidden
+    }
+
+    /// Whether only people whom the plain list may hide are left to be read.
+    pub fn only_hidden_left(&self) -> bool {
+        self.walk().kind == WalkKind::Hidden && self.leg.pages == 0
+    }
+
+    /// The plain list is known to hide nobody: what is left to be read need not be.
+    pub fn skip_hidden(&mut self, now: Time) -> Progress {
+        self.walks.retain(|walk| walk.kind != WalkKind::Hidden);
+        if self.walks.is_empty() { self.done(now) } else { self.position() }
+    }
+
+    /// The list's size as its first page said, and the records read so far: for progress bars.
+    pub fn extent(&self) -> (Option<u64>, u64) {
+        (self.leg.total, self.leg.records)
+    }
+
+    fn walk(&self) -> &Walk {
+        self.walks.first().unwrap_or(&self.whole)
+    }
+
+    /// The request for the next page.
+    pub fn request(&self) -> PageRequest {
+        let walk = self.walk();
+        let mut query: Vec<(String, String)> = self
+            .endpoint
+            .query
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        query.extend(walk.query.iter().cloned());
+        PageRequest {
+            path: self.path.clone(),
+            list: self.endpoint.list,
+            paging: self.endpoint.paging,
+            query,
+            position: self.next.clone(),
+            // A count is slow at Kit; worth it once for a whole list.
+            with_total: self.next == Position::First && self.mode == Mode::Full,
+        }
+    }
+
+    /// Kit did not accept the place in the list (a stale cursor, a page that is no more): the pass
+    /// begins again. The watermark was not touched, so that is always safe.
+    ///
+    /// # Errors
+    /// Gives `error` back when the beginning of a list was refused, or after a few tries.
+    pub fn restart(&mut self, error: Error) -> Result<()> {
+        if self.next == Position::First || self.restarts >= RESTARTS {
+            return Err(error);
+        }
+        tracing::info!(
+            object.name = self.object.name,
+            "Kit does not accept the place in {}; the pass begins again",
+            self.path
+        );
+        self.begin_again();
+        Ok(())
+    }
+
+    fn begin_again(&mut self) {
+        self.restarts += 1;
+        self.walks = self.plan.clone();
+        self.next = Position::First;
+        self.new_leg();
+        self.resumed = false;
+    }
+
+    fn new_leg(&mut self) {
+        self.leg = Leg::default();
+        self.cursors.clear();
+        self.digests.clear();
+        self.empty = 0;
+        self.repeated = 0;
+    }
+
+    /// Takes in a page: where the pass is behind it.
+    ///
+    /// # Errors
+    /// `SourcePagination` when the list repeats itself or does not end.
+    pub fn absorb(&mut self, turn: &Turn<'_>) -> Result<Progress> {
+        let ceiling = *self.ceiling.get_or_insert(turn.served_at);
+        self.latest = Some(turn.served_at);
+        if std::mem::take(&mut self.resumed) && self.is_stale(turn) {
+            tracing::info!(
+                object.name = self.object.name,
+                "Kit no longer knows the place in {}; the pass begins again",
+                self.path
+            );
+            self.begin_again();
+            return Ok(self.position());
+        }
+        let times = self.times(turn.batch);
+        self.seen_max = self.seen_max.max(times.iter().copied().max());
+        self.leg.pages += 1;
+        self.leg.records += turn.records as u64;
+        self.leg.saw_others |= turn.seen.others;
+        if self.leg.pages == 1 {
+            self.leg.total = turn.total;
+            self.leg.first_key = self.first_key(turn.batch);
+        } else if turn.total.is_some() && turn.total != self.leg.total {
+            self.leg.moved = true;
+        }
+        self.guard(turn)?;
+        match self.after(turn, &times)? {
+            After::Page(next) => {
+                self.next = next;
+                Ok(self.position())
+            }
+            After::Elsewhere => {
+                // What this walk may have missed, the whole list in a safe order will not.
+                self.walks[0] = self.whole.clone();
+                self.next = Position::First;
+                self.new_leg();
+                Ok(self.position())
+            }
+            After::End => Ok(self.finish_walk(ceiling)),
+        }
+    }
+
+    /// A resumed cursor that is answered with the first page again, or with nothing at all.
+    fn is_stale(&self, turn: &Turn<'_>) -> bool {
+        matches!(self.next, Position::After(_))
+            && (turn.records == 0
+                || (self.leg.first_key.is_some() && self.first_key(turn.batch) == self.leg.first_key))
+    }
+
+    fn first_key(&self, batch: &Batch) -> Option<Vec<i64>> {
+        batch.rows.first().map(|row| row.key(self.object))
+    }
+
+    fn times(&self, batch: &Batch) -> Vec<Time> {
+        match self.object.column_index(self.object.watermark.column()) {
+            Some(index) => batch.rows.iter().filter_map(|row| row.time(index)).collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Lists that do not end: a cursor seen before, pages that bring nothing, more rows than there are.
+    fn guard(&mut self, turn: &Turn<'_>) -> Result<()> {
+        let endless = |what: String| Err(Error::new(Kind::SourcePagination, what));
+        let more = !matches!(turn.place, Place::Whole | Place::Cursor { next: None });
+        self.empty = if turn.records == 0 && more { self.empty + 1 } else { 0 };
+        if self.empty > EMPTY_PAGES {
+            return endless(format!("{EMPTY_PAGES} empty pages in a row, and more announced"));
+        }
+        let digest = digest(&turn.batch.rows.iter().map(|row| row.key(self.object)).collect::<Vec<_>>());
+        if turn.records > 0 {
+            self.repeated = if self.digests.insert(digest) { 0 } else { self.repeated + 1 };
+        }
+        if self.repeated >= REPEATED_PAGES && !matches!(turn.place, Place::Numbered { total_pages: None }) {
+            return endless(format!("{REPEATED_PAGES} pages in a row brought nothing new"));
+        }
+        if let (Place::Cursor { .. }, Some(total)) = (turn.place, self.leg.total) {
+            // Twice the list and ten pages more: rows may arrive while it is read.
+            let most = total.saturating_mul(2) + 10_000;
+            if self.leg.records > most {
+                return endless(format!("{} records of a list that began with {total}", self.leg.records));
+            }
+        }
+        Ok(())
+    }
+
+    /// What follows a page within its walk.
+    fn after(&mut self, turn: &Turn<'_>, times: &[Time]) -> Result<After> {
+        if let Some(early) = self.early_end(turn, times) {
+            return Ok(early);
+        }
+        let walk = self.walk().clone();
+        match turn.place {
+            Place::Whole | Place::Cursor { next: None } => Ok(After::End),
+            Place::Cursor { next: Some(cursor) } => {
+                if self.cursors.insert(digest(cursor)) {
+                    return Ok(After::Page(Position::After(cursor.clone())));
+                }
+                // In a time order without a tie-breaker a second with more rows than a page repeats itself.
+                if self.has_ties() {
+                    return Ok(After::Elsewhere);
+                }
+                Err(Error::new(
+                    Kind::SourcePagination,
+                    "the list repeats itself: a cursor came a second time",
+                ))
+            }
+            Place::Numbered { total_pages: None } => {
+                // No totals: the end is a page that is not full, or one page three times over (`page` ignored).
+                let full = turn.records >= usize::from(crate::model::V3_PER_PAGE);
+                let next = self.number() + 1;
+                Ok(if full && self.repeated < 2 { After::Page(Position::Number(next)) } else { After::End })
+            }
+            Place::Numbered { total_pages: Some(pages) } => {
+                let number = self.number();
+                let last = u32::try_from(*pages).unwrap_or(u32::MAX);
+                Ok(match walk.direction {
+                    Direction::Forward if number < last => After::Page(Position::Number(number + 1)),
+                    Direction::Backward if self.leg.pages == 1 && last > 1 => {
+                        After::Page(Position::Number(last))
+                    }
+                    Direction::Backward if number > 2 => After::Page(Position::Number(number - 1)),
+                    Direction::Forward | Direction::Backward => After::End,
+                })
+            }
+        }
+    }
+
+    fn number(&self) -> u32 {
+        match self.next {
+            Position::Number(number) => number,
+            Position::First | Position::After(_) => 1,
+        }
+    }
+
+    fn has_ties(&self) -> bool {
+        self.mode == Mode::Incremental
+            && matches!(self.walk().stop, Stop::Before(_))
+            && self.endpoint.fresh.iter().any(|fresh| matches!(fresh, Fresh::NewestFirst { ties: true, .. }))
+    }
+
+    /// Whether the walk may end here, or must not be trusted, before its list ends.
+    fn early_end(&mut self, turn: &Turn<'_>, times: &[Time]) -> Option<After> {
+        match self.walk().stop {
+            Stop::End => None,
+            Stop::Known => (turn.records > 0
+                && turn.seen.known == Some(turn.batch.rows.len())
+                && turn.batch.quarantined.is_empty())
+            .then_some(After::End),
+            Stop::Before(since) => {
+                let (Some(first), Some(last)) = (times.first().copied(), times.last().copied()) else {
+                    return None;
+                };
+                let ordered = times.is_sorted_by(|a, b| a >= b)
+                    && self.leg.last_time.is_none_or(|before| before >= first);
+                if !ordered {
+                    tracing::warn!(
+                        object.name = self.object.name,
+                        "{} is not in the order it was asked for; reading all of it",
+                        self.path
+                    );
+                    return Some(After::Elsewhere);
+                }
+                if self.has_ties() && self.leg.tied_edge && self.leg.last_time != Some(first) {
+                    // The page before ended inside one instant and this one begins behind it: a cursor
+                    // without a tie-breaker may have skipped the rest of that instant.
+                    return Some(After::Elsewhere);
+                }
+                self.leg.tied_edge = times.len() >= 2 && times[times.len() - 2] == last;
+                self.leg.last_time = Some(last);
+                (last < since).then_some(After::End)
+            }
+        }
+    }
+
+    /// A walk is at its end: on to the next one, or the pass is complete.
+    fn finish_walk(&mut self, ceiling: Time) -> Progress {
+        let walk = self.walks.remove(0);
+        let mut add = Vec::new();
+        let numbered = matches!(self.endpoint.paging, Paging::Numbered { totals: true });
+        let moved = numbered && self.leg.moved && walk.direction == Direction::Backward;
+        let gap = self.gap();
+        if let Some(gap) = gap {
+            tracing::warn!(
+                object.name = self.object.name,
+                "{} announced {gap} more records than it showed{}",
+                self.path,
+                if walk.kind == WalkKind::Again { "" } else { "; reading it once more" }
+            );
+        }
+        if (moved || gap.is_some()) && walk.kind != WalkKind::Again {
+            add.push(Walk { direction: Direction::Forward, kind: WalkKind::Again, ..walk.clone() });
+        }
+        if let Some((query, _)) = self.endpoint.hidden
+            && walk.kind == WalkKind::Main
+            && !self.leg.saw_others
+        {
+            let mut hidden = walk.clone();
+            hidden.query.extend(query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+            hidden.kind = WalkKind::Hidden;
+            add.push(hidden);
+        }
+        // A second way through comes at once, people who may be hidden come last.
+        for (at, extra) in add.into_iter().enumerate() {
+            match extra.kind {
+                WalkKind::Hidden => self.walks.push(extra),
+                WalkKind::Again | WalkKind::Main => self.walks.insert(at, extra),
+            }
+        }
+        self.next = Position::First;
+        self.new_leg();
+        if self.walks.is_empty() { self.done(ceiling) } else { self.position() }
+    }
+
+    /// How many records a whole list announced and did not show, where that is more than rows coming
+    /// and going while it was read explain.
+    fn gap(&self) -> Option<u64> {
+        let total = self.leg.total.filter(|_| self.mode == Mode::Full)?;
+        let missing = total.saturating_sub(self.leg.records);
+        (missing > (total / 1000).max(10)).then_some(missing)
+    }
+
+    fn position(&self) -> Progress {
+        let checkpoint = Checkpoint {
+            fingerprint: self.fingerprint.clone(),
+            mode: self.mode,
+            saved_at: self.latest.or(self.ceiling).unwrap_or_default(),
+            ceiling: self.ceiling.unwrap_or_default(),
+            seen_max: self.seen_max,
+            walks: self.walks.clone(),
+            next: self.next.clone(),
+            leg: self.leg.clone(),
+        };
+        Progress::More { checkpoint: serde_json::to_string(&checkpoint).unwrap_or_default() }
+    }
+
+    fn done(&self, ceiling: Time) -> Progress {
+        let ceiling = self.ceiling.unwrap_or(ceiling);
+        let earned = if self.pass_start_counts { Some(ceiling) } else { self.seen_max };
+        Progress::Done { watermark: promote(earned, ceiling), began_at: ceiling }
+    }
+}
+
+/// What follows a page.
+enum After {
+    Page(Position),
+    /// The walk cannot be trusted to show everything: read the whole list instead.
+    Elsewhere,
+    End,
+}
+
+/// What a complete pass has earned: the greatest time it saw, but never beyond the source's clock at its
+/// first page. Lists are not always ordered by the time we filter on: without this ceiling, a row created
+/// during the pass on a page already read would be left behind for good, and one row dated 2999 would end
+/// replication. That the stored watermark never moves back is the store's part.
+pub fn promote(seen_max: Option<Time>, ceiling: Time) -> Option<Time> {
+    seen_max.map(|seen| seen.min(ceiling))
+}
+
+fn owned(query: &[(&str, &str)]) -> Vec<(String, String)> {
+    query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn whole_walk(endpoint: &Endpoint) -> Walk {
+    let direction = match endpoint.paging {
+        Paging::Numbered { totals: true } => Direction::Backward,
+        Paging::Numbered { totals: false } | Paging::Single | Paging::Cursor { .. } => Direction::Forward,
+    };
+    Walk { query: owned(endpoint.whole), direction, stop: Stop::End, kind: WalkKind::Main }
+}
+
+fn fresh_walk(fresh: &Fresh, day: chrono::NaiveDate, pass_day: chrono::NaiveDate) -> Walk {
+    let dated = |param: &str, day: chrono::NaiveDate, order: &[(&str, &str)]| {
+        let mut query = owned(order);
+        query.push((param.to_owned(), day.to_string()));
+        Walk { query, direction: Direction::Backward, stop: Stop::End, kind: WalkKind::Main }
+    };
+    let forward = |order: &[(&str, &str)], stop| Walk {
+        query: owned(order),
+        direction: Direction::Forward,
+        stop,
+        kind: WalkKind::Main,
+    };
+    match fresh {
+        Fresh::SinceWatermark { param, order } => dated(param, day, order),
+        Fresh::SincePass { param, order } => dated(param, pass_day, order),
+        Fresh::NewestFirst { order, .. } => forward(order, Stop::Before(time::start_of(day))),
+        Fresh::UntilKnown { order, .. } => forward(order, Stop::Known),
+    }
+}
+
+fn digest<T: std::hash::Hash + ?Sized>(value: &T) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,155 @@
+//! Who may write: one row with an owner and an epoch, judged by the database's clock. The epoch is
+//! checked in every commit, so a writer that was paused and overtaken cannot write any more.
+
+use super::connection::Connection;
+use super::state::text;
+use crate::error::{Error, Kind, Result};
+use crate::model::Value;
+
+/// How long a lease lasts without being renewed.
+pub const LEASE_SECONDS: i64 = 60;
+
+/// The right to write, until somebody takes over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// Who holds it.
+    pub owner: String,
+    /// Grows with every take-over.
+    pub epoch: i64,
+}
+
+/// Who holds the lease at present.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Host, process and its start.
+    pub owner: String,
+    /// Since when, by the database's clock.
+    pub since: String,
+    /// Until when, if it is not renewed.
+    pub until: String,
+}
+
+/// Takes the lease if it is free, expired, or held by a process of this machine that is no more.
+pub(super) async fn acquire(
+    connection: &mut Connection,
+    owner: &str,
+) -> Result<std::result::Result<Lease, Holder>> {
+    let dialect = connection.dialect();
+    let look = format!(
+        "select owner, epoch, acquired_at, expires_at, expires_at > {} from sync_lease where id = 1",
+        dialect.now()
+    );
+    let found = connection.rows("read sync_lease", &look, &[]).await?;
+    let epoch = match found.first() {
+        None => {
+            let sql = format!(
+                "insert into sync_lease (id, owner, epoch, acquired_at, expires_at) values (1, ?, 1, {}, {})",
+                dialect.now(),
+                dialect.now_plus_seconds()
+            );
+            connection.run("take the lease", &sql, &[text(owner), Value::Int(LEASE_SECONDS)]).await?;
+            1
+        }
+        Some(row) => {
+            let holder = row.text(0).unwrap_or_default();
+            let alive = row.int(4) == Some(1) && holder != owner && !process::is_gone(holder);
+            if alive {
+                return Ok(Err(Holder {
+                    owner: holder.to_owned(),
+                    since: row.text(2).unwrap_or_default().to_owned(),
+                    until: row.text(3).unwrap_or_default().to_owned(),
+                }));
+            }
+            let epoch = row.int(1).unwrap_or(0) + 1;
+            let sql = format!(
+                "update sync_lease set owner = ?, epoch = ?, acquired_at = {}, expires_at = {} where id = 1",
+                dialect.now(),
+                dialect.now_plus_seconds()
+            );
+            connection
+                .run("take the lease", &sql, &[text(owner), Value::Int(epoch), Value::Int(LEASE_SECONDS)])
+                .await?;
+            epoch
+        }
+    };
+    Ok(Ok(Lease { owner: owner.to_owned(), epoch }))
+}
+
+/// Extends the lease. Part of every commit: fails when somebody has taken over, and the commit with it.
+pub(super) async fn hold(connection: &mut Connection, lease: &Lease) -> Result<()> {
+    let sql = format!(
+        "update sync_lease set expires_at = {} where id = 1 and epoch = ?",
+        connection.dialect().now_plus_seconds()
+    );
+    match connection
+        .run("hold the lease", &sql, &[Value::Int(LEASE_SECONDS), Value::Int(lease.epoch)])
+        .await?
+    {
+        1 => Ok(()),
+        _ => Err(Error::new(
+            Kind::LeaseLost,
+            "another kitmirror has taken over this mirror; nothing more is written here",
+        )),
+    }
+}
+
+/// Gives it back, if it is still ours.
+pub(super) async fn release(connection: &mut Connection, lease: &Lease) -> Result<()> {
+    let sql = format!(
+        "update sync_lease set expires_at = {} where id = 1 and epoch = ?",
+        connection.dialect().now()
+    );
+    connection.run("release the lease", &sql, &[Value::Int(lease.epoch)]).await.map(drop)
+}
+
+pub use process::owner;
+
+/// Processes of this machine. A lease left by one that was killed need not be waited for.
+mod process {
+    use std::fs;
+
+    /// This process: host, process id, and when it started, so that a reused id is not mistaken for it.
+    pub fn owner() -> String {
+        let pid = std::process::id();
+        let unique = started(pid).unwrap_or_else(|| format!("r{}", fastrand::u32(..)));
+        format!("{}/{pid}/{unique}", host())
+    }
+
+    /// Whether `owner` is a process of this machine that has ended. `false` when that cannot be known.
+    pub fn is_gone(owner: &str) -> bool {
+        let mut parts = owner.rsplitn(3, '/');
+        let (Some(unique), Some(pid), Some(of)) = (parts.next(), parts.next(), parts.next()) else {
+            return false;
+        };
+        let Ok(pid) = pid.parse::<u32>() else { return false };
+        if of != host() || unique.starts_with('r') || started(std::process::id()).is_none() {
+            return false;
+        }
+        started(pid).as_deref() != Some(unique)
+    }
+
+    /// Host, boot and process namespace: process ids mean something only within these.
+    fn host() -> String {
+        let read =
+            |path: &str| fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
+        let name = read("/proc/sys/kernel/hostname");
+        let boot: String = read("/proc/sys/kernel/random/boot_id").chars().take(8).collect();
+        let namespace: String = fs::read_link("/proc/self/ns/pid")
+            .map(|link| link.to_string_lossy().chars().filter(char::is_ascii_digit).collect())
+            .unwrap_or_default();
+        if name.is_empty() { "unknown".to_owned() } else { format!("{name}:{boot}:{namespace}") }
+    }
+
+    /// When a process started, in clock ticks since boot, where the system tells (Linux). A process
+    /// that has ended and was not yet collected by its parent counts as ended.
+    fn started(pid: u32) -> Option<String> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name in parentheses may hold blanks; behind it come the state and 19 fields before the start.
+        let mut fields = stat.rsplit(')').next()?.split_whitespace();
+        let state = fields.next()?;
+        if matches!(state, "Z" | "X") {
+            return None;
+        }
+        fields.nth(18).map(str::to_owned)
+    }
+}

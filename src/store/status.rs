@@ -1,0 +1,77 @@
+//! What is in the mirror and how fresh it is: reads the `sync_status` view and the last runs.
+
+use serde::Serialize;
+
+use super::connection::Connection;
+use crate::error::Result;
+use crate::model::objects;
+
+/// One object as `status` shows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ObjectStatus {
+    /// Its name.
+    pub object: String,
+    /// ok, syncing, stale, failed or unavailable.
+    pub state: String,
+    /// Live rows.
+    pub rows: i64,
+    /// The newest row's time, as stored.
+    pub newest_row: Option<String>,
+    /// When a pass over all of it was last complete.
+    pub last_complete_at: Option<String>,
+    /// Seconds since then.
+    pub lag_seconds: Option<i64>,
+    /// What failed last, if it has not succeeded since.
+    pub last_error: Option<String>,
+    /// What to do about it.
+    pub last_error_advice: Option<String>,
+    /// The last run: full, incremental or reconcile.
+    pub last_mode: Option<String>,
+    /// How it ended.
+    pub last_outcome: Option<String>,
+    /// Records in quarantine.
+    pub quarantined: i64,
+}
+
+/// The whole mirror.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MirrorStatus {
+    /// Name of the account.
+    pub account: Option<String>,
+    /// The API version used last.
+    pub api_version: Option<String>,
+    /// All objects, in the order of running.
+    pub objects: Vec<ObjectStatus>,
+}
+
+pub(super) async fn read(connection: &mut Connection) -> Result<MirrorStatus> {
+    let sql = "select s.object, s.state, s.rows, s.newest_row, s.last_complete_at, s.lag_seconds, s.last_error, s.last_error_advice, \
+               r.mode, r.outcome, (select count(*) from sync_quarantine q where q.object = s.object) \
+               from sync_status s left join sync_runs r on r.id = (select max(id) from sync_runs l where l.object = s.object)";
+    let rows = connection.rows("read sync_status", sql, &[]).await?;
+    let owned = |row: &super::connection::Cells, at| row.text(at).map(str::to_owned);
+    let mut all: Vec<ObjectStatus> = rows
+        .iter()
+        .map(|row| ObjectStatus {
+            object: row.text(0).unwrap_or_default().to_owned(),
+            state: row.text(1).unwrap_or_default().to_owned(),
+            rows: row.int(2).unwrap_or(0),
+            newest_row: owned(row, 3),
+            last_complete_at: owned(row, 4),
+            lag_seconds: row.int(5),
+            last_error: owned(row, 6),
+            last_error_advice: owned(row, 7),
+            last_mode: owned(row, 8),
+            last_outcome: owned(row, 9),
+            quarantined: row.int(10).unwrap_or(0),
+        })
+        .collect();
+    let order = objects::names();
+    all.sort_by_key(|status| order.iter().position(|name| *name == status.object));
+    let account = super::state::account(connection).await?;
+    Ok(MirrorStatus {
+        account: account.as_ref().and_then(|row| row.name.clone()),
+        api_version: account.and_then(|row| row.api_version),
+        objects: all,
+    })
+}
