@@ -122,7 +122,9 @@ pub async fn run(cx: &Context<'_>, request: &Request) -> Report {
             }
         }
     }
-    report.stopped = cx.stop.is_requested();
+    let wanted = request.objects.iter().filter(|object| !matches!(object.source, Source::ViewOf(_))).count();
+    let done = report.objects.iter().filter(|one| one.outcome != Outcome::Stopped).count();
+    report.stopped = cx.stop.is_requested() && done < wanted;
     report
 }
 

@@ -1,0 +1,237 @@
+//! The command line: one file per command. Arguments and settings in, exit code out.
+
+mod completions;
+mod config;
+mod migrate;
+mod progress;
+mod schema;
+mod status;
+mod sync;
+
+use clap::{Args, Parser, Subcommand};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::config::{Environment, Input, Loaded, LogFormat, LogLevel, load};
+use crate::error::{Error, Kind, Result};
+use crate::model::objects;
+use crate::replication::Stop;
+use crate::{output, telemetry};
+
+/// A faithful, fresh, queryable copy of a Kit (ConvertKit) account in a SQL database you control.
+#[derive(Debug, Parser)]
+#[command(name = "kitmirror", version, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  kitmirror demo                                   see it work, without a key
+  KIT_API_KEY=… kitmirror check                    is everything right? (nothing is written)
+  KIT_API_KEY=… kitmirror sync --full              load everything into ./kitmirror.db
+  KIT_API_KEY=… kitmirror sync                     bring it up to date
+  kitmirror status                                 what is in the mirror, and how fresh it is
+
+Settings come from flags, then the environment (KITMIRROR_DATABASE_URL, KIT_API_KEY, …), then
+config/kitmirror.toml. `kitmirror config` shows them all and where each came from.
+
+Exit codes: 0 complete, 1 internal error, 2 settings or credential wrong, 3 database cannot be
+reached or refuses, 4 schema is not what it should be, 5 finished but incomplete, 75 another
+kitmirror holds the lease, 130/143 stopped by a signal.";
+
+/// What every command understands.
+#[derive(Debug, Args)]
+struct Global {
+    /// Settings file [default: ./config/kitmirror.toml, if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the mirror is: sqlite://FILE
+    #[arg(long, global = true, value_name = "URL")]
+    database_url: Option<String>,
+    /// Any other setting, for example `--set requests_per_minute=60`; secrets are not taken from here
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Log more: -v for debug, -vv for trace
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Log errors only, and show no progress
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Bring the mirror up to date, once, then exit
+    Sync(sync::Sync),
+    /// Say what is in the mirror and how fresh it is; reads only the database
+    Status(status::Status),
+    /// Print the tables as SQL, or compare them with the database
+    Schema(schema::Schema),
+    /// Create or upgrade the tables (sync does it too)
+    Migrate(migrate::Migrate),
+    /// Show the merged settings and where each came from; secrets are hidden
+    Config(config::Config),
+    /// Print a completion script for a shell
+    Completions(completions::Completions),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::error(&Error::new(Kind::Internal, "could not start").because(error));
+            return ExitCode::from(1);
+        }
+    };
+    let code = runtime.block_on(cli.run());
+    // Blocking look-ups of names may still be waiting; nobody needs their answers.
+    runtime.shutdown_background();
+    ExitCode::from(code)
+}
+
+impl Cli {
+    async fn run(self) -> u8 {
+        let Cli { global, command } = self;
+        let result = match command {
+            Command::Sync(command) => command.run(&global).await,
+            Command::Status(command) => command.run(&global).await,
+            Command::Schema(command) => command.run(&global).await,
+            Command::Migrate(command) => command.run(&global).await,
+            Command::Config(command) => command.run(&global),
+            Command::Completions(command) => Ok(command.run()),
+        };
+        match result {
+            Ok(code) => code,
+            Err(Failed::Told(code)) => code,
+            Err(Failed::Error(error)) => {
+                output::error(&error);
+                error.kind().policy().exit_code
+            }
+        }
+    }
+}
+
+/// Why a command ended early.
+enum Failed {
+    /// An error that is still to be shown.
+    Error(Error),
+    /// Something that has been shown already.
+    Told(u8),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Failed::Error(error)
+    }
+}
+
+/// A command's exit code, or why there is none.
+type Outcome = Result<u8, Failed>;
+
+impl Global {
+    /// The settings of this call. Starts logging, since only they say how.
+    fn settings(&self, needs_credential: bool) -> Result<Loaded, Failed> {
+        let environment = Environment::from_process();
+        let known = objects::names();
+        let loaded = self.load(&environment, &known, needs_credential)?;
+        self.log_as(Some(loaded.settings.log_level), loaded.settings.log_format);
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        Ok(loaded)
+    }
+
+    fn load(
+        &self,
+        environment: &Environment,
+        known: &[&str],
+        needs_credential: bool,
+    ) -> Result<Loaded, Failed> {
+        let mut input = Input::new(environment, known);
+        input.config_file = self.config.as_deref();
+        input.needs_credential = needs_credential;
+        input.flags = self.flags()?;
+        load(input).map_err(|problems| {
+            output::note(format_args!("{problems}"));
+            Failed::Told(Kind::Settings.policy().exit_code)
+        })
+    }
+
+    fn flags(&self) -> Result<BTreeMap<String, String>, Failed> {
+        let mut flags = BTreeMap::new();
+        for pair in &self.set {
+            let (key, value) = pair.split_once('=').ok_or_else(|| {
+                Error::new(Kind::Settings, "--set takes KEY=VALUE, for example --set requests_per_minute=60")
+            })?;
+            flags.insert(key.trim().to_owned(), value.to_owned());
+        }
+        if let Some(url) = &self.database_url {
+            flags.insert("database_url".to_owned(), url.clone());
+        }
+        Ok(flags)
+    }
+
+    /// Starts logging to stderr, beside the progress bars.
+    fn log_as(&self, level: Option<LogLevel>, format: LogFormat) {
+        let level = match (self.quiet, self.verbose) {
+            (true, _) => LogLevel::Error,
+            (false, 0) => level.unwrap_or(LogLevel::Info),
+            (false, 1) => LogLevel::Debug,
+            (false, _) => LogLevel::Trace,
+        };
+        // Only the first call counts; a second one in a process is none of its business.
+        let _ = telemetry::init(level.as_str(), format, output::coloured_stderr(), progress::LogLines);
+    }
+}
+
+/// Listens for SIGINT and SIGTERM. The first asks for a stop, the second ends the process at once. The
+/// number of the first is kept for the exit code.
+fn stop_on_signal() -> (Stop, std::sync::Arc<std::sync::atomic::AtomicU8>) {
+    use std::sync::atomic::{AtomicU8, Ordering};
+    let stop = Stop::default();
+    let code = std::sync::Arc::new(AtomicU8::new(0));
+    let (wish, seen) = (stop.clone(), std::sync::Arc::clone(&code));
+    tokio::spawn(async move {
+        loop {
+            let signal = signal().await;
+            if wish.is_requested() {
+                std::process::exit(i32::from(signal));
+            }
+            seen.store(signal, Ordering::Relaxed);
+            tracing::info!("Asked to stop; finishing the page in hand. Ask again to end at once.");
+            wish.request();
+        }
+    });
+    (stop, code)
+}
+
+/// Waits for a signal that asks us to end; 128 plus its number.
+#[cfg(unix)]
+async fn signal() -> u8 {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => 130,
+        _ = terminate.recv() => 143,
+    }
+}
+
+/// Waits for a signal that asks us to end.
+#[cfg(not(unix))]
+async fn signal() -> u8 {
+    match tokio::signal::ctrl_c().await {
+        Ok(()) => 130,
+        Err(_) => std::future::pending().await,
+    }
+}

@@ -1,0 +1,71 @@
+//! `kitmirror schema`: the tables as SQL, or compared with the database.
+
+use clap::{Args, ValueEnum};
+
+use super::status::existing;
+use super::sync::object_name;
+use super::{Global, Outcome};
+use crate::error::Kind;
+use crate::model::objects;
+use crate::output;
+use crate::store::Dialect;
+
+/// Prints the tables as SQL, or compares them with the database.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kitmirror schema                         the tables of all objects
+  kitmirror schema --object subscribers
+  kitmirror schema --check                 every difference between them and the database; exit code 4 if any")]
+pub struct Schema {
+    /// The engine whose SQL is printed
+    #[arg(long, value_enum, default_value_t = DialectName::Sqlite)]
+    dialect: DialectName,
+    /// Only this object; may be given more than once
+    #[arg(long = "object", value_name = "NAME", value_parser = object_name)]
+    objects: Vec<String>,
+    /// Compare with the database instead
+    #[arg(long, conflicts_with = "objects")]
+    check: bool,
+    /// Print the differences as JSON
+    #[arg(long, requires = "check")]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum DialectName {
+    Sqlite,
+}
+
+impl Schema {
+    pub(super) async fn run(self, global: &Global) -> Outcome {
+        if self.check {
+            return self.compare(global).await;
+        }
+        let dialect = match self.dialect {
+            DialectName::Sqlite => Dialect::Sqlite,
+        };
+        let wanted = |name: &str| self.objects.is_empty() || self.objects.iter().any(|object| object == name);
+        for object in objects::ALL.iter().filter(|object| wanted(object.name)) {
+            output::line(dialect.create(object));
+        }
+        Ok(0)
+    }
+
+    async fn compare(&self, global: &Global) -> Outcome {
+        let settings = global.settings(false)?.settings;
+        let store = existing(settings.database_url.expose()).await?;
+        let differences = store.differences().await?;
+        store.close().await;
+        if self.json {
+            output::json(&differences);
+        } else if differences.is_empty() {
+            output::line("The tables are what they should be.");
+        } else {
+            for difference in &differences {
+                output::line(difference);
+            }
+        }
+        Ok(if differences.is_empty() { 0 } else { Kind::SchemaMismatch.policy().exit_code })
+    }
+}

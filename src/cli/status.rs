@@ -1,0 +1,95 @@
+//! `kitmirror status`: what is in the mirror and how fresh it is. Reads only the database.
+
+use clap::Args;
+
+use super::{Global, Outcome};
+use crate::error::{Error, Kind};
+use crate::output;
+use crate::store::{Access, MirrorStatus, Place, Store};
+
+/// Says what is in the mirror and how fresh it is; reads only the database.
+///
+/// The same can be had in SQL: `select * from sync_status`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit code 0 when every object is ok, 5 when one is not.
+
+Examples:
+  kitmirror status
+  kitmirror status --json | jq '.objects[] | select(.state != \"ok\")'")]
+pub struct Status {
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Status {
+    pub(super) async fn run(self, global: &Global) -> Outcome {
+        let settings = global.settings(false)?.settings;
+        let store = existing(settings.database_url.expose()).await?;
+        let status = store.status().await?;
+        store.close().await;
+        if self.json {
+            output::json(&status);
+        } else {
+            show(&status);
+        }
+        let wanted = |name: &str| settings.objects.iter().any(|object| object == name);
+        let fine =
+            status.objects.iter().filter(|object| wanted(&object.object)).all(|object| object.state == "ok");
+        Ok(if fine { 0 } else { Kind::SourceRefused.policy().exit_code })
+    }
+}
+
+/// Opens a mirror that is there and has its tables.
+pub(super) async fn existing(url: &str) -> Result<Store, Error> {
+    let missing = || {
+        Error::new(
+            Kind::DatabaseUnavailable,
+            "there is no mirror yet at database_url; `kitmirror sync` makes one",
+        )
+    };
+    if !Place::of(url)?.exists() {
+        return Err(missing());
+    }
+    let store = Store::open(url, Access::Existing).await?;
+    if store.is_ready().await? { Ok(store) } else { Err(missing()) }
+}
+
+fn show(status: &MirrorStatus) {
+    if let (Some(account), Some(version)) = (&status.account, &status.api_version) {
+        output::line(format_args!("{} (API {version})\n", output::escaped(account)));
+    }
+    let rows: Vec<Vec<String>> = status
+        .objects
+        .iter()
+        .map(|object| {
+            vec![
+                object.object.clone(),
+                object.state.clone(),
+                output::grouped(object.rows),
+                object.newest_row.as_deref().map_or(String::new(), to_seconds),
+                object.last_complete_at.as_deref().map_or(String::new(), to_seconds),
+                object.lag_seconds.map_or(String::new(), output::duration),
+                if object.quarantined > 0 { output::grouped(object.quarantined) } else { String::new() },
+            ]
+        })
+        .collect();
+    let header = ["object", "state", "rows", "newest row", "last complete", "ago", "set aside"];
+    output::line(output::table(&header, rows, &[2, 5, 6]));
+    for object in &status.objects {
+        if let Some(error) = &object.last_error {
+            output::line(format_args!(
+                "\n{}: {}\n  {}",
+                object.object,
+                output::escaped(error),
+                object.last_error_advice.as_deref().unwrap_or_default()
+            ));
+        }
+    }
+}
+
+/// `2024-05-03T09:00:00.000000Z` → `2024-05-03 09:00:00`.
+fn to_seconds(time: &str) -> String {
+    time.get(..19).unwrap_or(time).replace('T', " ")
+}

@@ -1,0 +1,143 @@
+//! `kitmirror sync`: one run, then exit.
+
+use clap::Args;
+use std::sync::atomic::Ordering;
+
+use super::progress::Progress;
+use super::{Global, Outcome, stop_on_signal};
+use crate::error::{Error, Kind};
+use crate::model::objects;
+use crate::output;
+use crate::replication::{Report, Request};
+use crate::service::Session;
+
+/// Brings the mirror up to date, once.
+///
+/// The first run loads everything; later ones read what is new since. A run that was interrupted is gone
+/// on with where it stopped. Tables are created and upgraded as needed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kitmirror sync                           what is new since the last run
+  kitmirror sync --full                    everything again; one that was cut short is gone on with
+  kitmirror sync --object tags --object tag_subscriptions
+  kitmirror sync --json | jq .total        the numbers, for scripts")]
+pub struct Sync {
+    /// Read everything again, not only what is new
+    #[arg(long)]
+    full: bool,
+    /// Only this object (and the list its parents are in); may be given more than once
+    #[arg(long = "object", value_name = "NAME", value_parser = object_name)]
+    objects: Vec<String>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Reads the name of an object, in either spelling.
+pub(super) fn object_name(text: &str) -> Result<String, String> {
+    let snake: String = text.chars().enumerate().fold(String::new(), |mut name, (at, c)| {
+        if c.is_ascii_uppercase() && at > 0 {
+            name.push('_');
+        }
+        name.push(c.to_ascii_lowercase());
+        name
+    });
+    match objects::named(&snake) {
+        Some(object) => Ok(object.name.to_owned()),
+        None => Err(format!("there is no such object; the ten are {}", objects::names().join(", "))),
+    }
+}
+
+impl Sync {
+    pub(super) async fn run(self, global: &Global) -> Outcome {
+        let loaded = global.settings(true)?;
+        let settings = loaded.settings;
+        let wanted = if self.objects.is_empty() { settings.objects.clone() } else { self.objects.clone() };
+        let request = Request { objects: objects::needed_for(&wanted), full: self.full };
+        let (stop, signal) = stop_on_signal();
+        let progress = Progress::new(global.quiet);
+        let session = Session::open(&settings, &stop).await?;
+        for step in &session.migrated {
+            tracing::debug!("Applied the migration {step}");
+        }
+        tracing::info!(
+            account = %output::escaped(&session.account.name),
+            "Mirroring with the API {} at up to {} requests a minute",
+            session.kit.version(),
+            session.kit.limiter().per_minute(),
+        );
+        let report = session.replicate(&request, &progress, &stop).await;
+        progress.finish();
+        session.close().await;
+        let code = exit_code(&report, signal.load(Ordering::Relaxed));
+        self.show(&report);
+        if let Some(error) = &report.ended_by {
+            output::error(error);
+        } else if report.stopped {
+            output::note("Stopped before everything was read. Run it again: it goes on where it stopped.");
+        }
+        Ok(code)
+    }
+
+    fn show(&self, report: &Report) {
+        if self.json {
+            output::json(&serde_json::json!({
+                "complete": report.is_complete(),
+                "objects": report.objects,
+                "total": report.total(),
+                "error": report.ended_by.as_ref().map(Error::one_line),
+            }));
+            return;
+        }
+        let rows: Vec<Vec<String>> = report
+            .objects
+            .iter()
+            .map(|one| {
+                vec![
+                    one.object.to_owned(),
+                    one.mode.name().to_owned(),
+                    one.outcome.name().to_owned(),
+                    output::grouped(one.counts.rows_read as i64),
+                    output::grouped(one.counts.rows_inserted as i64),
+                    output::grouped(one.counts.rows_updated as i64),
+                    output::grouped(one.counts.rows_quarantined as i64),
+                    output::grouped(one.counts.requests as i64),
+                    format!("{:.1} s", one.duration_ms as f64 / 1000.0),
+                ]
+            })
+            .collect();
+        let header = ["object", "mode", "outcome", "read", "new", "changed", "set aside", "requests", "time"];
+        output::line(output::table(&header, rows, &[3, 4, 5, 6, 7, 8]));
+        let total = report.total();
+        output::line(format_args!(
+            "\n{} rows read, {} new, {} changed, with {} requests.{}",
+            output::grouped(total.rows_read as i64),
+            output::grouped(total.rows_inserted as i64),
+            output::grouped(total.rows_updated as i64),
+            output::grouped(total.requests as i64),
+            if report.is_complete() { " The mirror is complete." } else { " The mirror is NOT complete." }
+        ));
+        if total.rows_quarantined > 0 {
+            output::note(format_args!(
+                "{} records could not be stored, or not wholly; they are in the table sync_quarantine with the reasons.",
+                total.rows_quarantined
+            ));
+        }
+        for one in &report.objects {
+            if let (Some(error), Some(advice)) = (&one.error, one.advice) {
+                output::note(format_args!("{}: {error}\n  {advice}", one.object));
+            }
+        }
+    }
+}
+
+/// The exit code of a run: what ended it, else a signal, else whether everything is there.
+pub(super) fn exit_code(report: &Report, signal: u8) -> u8 {
+    match &report.ended_by {
+        Some(error) if error.kind() != Kind::Stopped => error.kind().policy().exit_code,
+        _ if report.stopped && signal > 0 => signal,
+        _ if report.is_complete() => 0,
+        _ => 5,
+    }
+}

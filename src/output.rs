@@ -1,0 +1,111 @@
+//! Results on stdout: tables for people, JSON for scripts. Progress and messages go to stderr.
+
+use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
+use serde::Serialize;
+use std::io::{self, IsTerminal as _, Write as _};
+
+use crate::error::Error;
+
+/// Prints a line of a result.
+pub fn line(text: impl std::fmt::Display) {
+    // A reader that went away (`| head`) is no reason to fail.
+    let _ = writeln!(io::stdout().lock(), "{text}");
+}
+
+/// Prints a result as JSON.
+pub fn json(value: &impl Serialize) {
+    line(serde_json::to_string_pretty(value).unwrap_or_else(|_| "null".to_owned()));
+}
+
+/// Prints a message for the person at the terminal.
+pub fn note(text: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Prints an error: what failed and why, then what to do about it.
+pub fn error(error: &Error) {
+    note(format_args!("error: {}\n  {}", error.one_line(), error.advice()));
+}
+
+/// Whether stdout is a terminal that wants colour.
+pub fn coloured() -> bool {
+    wants_colour(io::stdout().is_terminal())
+}
+
+/// Whether stderr is a terminal that wants colour.
+pub fn coloured_stderr() -> bool {
+    wants_colour(io::stderr().is_terminal())
+}
+
+fn wants_colour(terminal: bool) -> bool {
+    terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// A table of text; columns in `numbers` are aligned to the right.
+pub fn table(header: &[&str], rows: Vec<Vec<String>>, numbers: &[usize]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    if !io::stdout().is_terminal() {
+        table.set_content_arrangement(ContentArrangement::Disabled);
+    }
+    let bold = coloured();
+    table.set_header(header.iter().map(|title| {
+        let cell = Cell::new(title);
+        if bold { cell.add_attribute(Attribute::Bold) } else { cell }
+    }));
+    for row in rows {
+        table.add_row(row.into_iter().map(|text| Cell::new(escaped(&text))));
+    }
+    for index in numbers {
+        if let Some(column) = table.column_mut(*index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// Text from elsewhere without what could drive a terminal.
+pub fn escaped(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// `1234567` → `1,234,567`.
+pub fn grouped(number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    if number < 0 { format!("-{out}") } else { out }
+}
+
+/// `3725` seconds → `1 h 2 min`.
+pub fn duration(seconds: i64) -> String {
+    match seconds {
+        ..0 => "0 s".to_owned(),
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_durations_read_well() {
+        assert_eq!([0, 999, 1000, -1_234_567].map(grouped), ["0", "999", "1,000", "-1,234,567"]);
+        assert_eq!([5, 65, 3725, 90_000].map(duration), ["5 s", "1 min", "1 h 2 min", "1 d 1 h"]);
+    }
+
+    /// S-19.
+    #[test]
+    fn text_from_elsewhere_cannot_drive_a_terminal() {
+        assert_eq!(escaped("a\u{1b}[2Jb\nc"), "a\u{fffd}[2Jb\u{fffd}c");
+    }
+}

@@ -1,0 +1,6 @@
+//! Puts client, store and lease together: what every command that talks to both Kit and the database
+//! needs before its work and after it.
+
+mod session;
+
+pub use session::{Session, attach_limiter, client};

@@ -1,0 +1,272 @@
+//! A session: the credential is good, the database is ready and belongs to this account, and nobody else
+//! writes to it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+use crate::config::{Credential, Settings};
+use crate::error::{Error, Kind, Result};
+use crate::kit::{Account, Auth, ClientSettings, KitClient, Ledger, Memory, Meter, Patience};
+use crate::replication::{self, Context, Observer, Report, Request, Stop};
+use crate::store::{Access, AccountNote, AccountRow, Place, Store, owner};
+
+/// How often the lease is renewed while pages are far between. A quarter of its life.
+const RENEWED_EVERY: Duration = Duration::from_secs(15);
+
+/// Everything that is open while work is done.
+pub struct Session {
+    /// The door to Kit.
+    pub kit: KitClient,
+    /// The door to the database.
+    pub store: Store,
+    /// Whose account it is.
+    pub account: Account,
+    /// What the tables needed to be brought up to date.
+    pub migrated: Vec<String>,
+    overlap: chrono::TimeDelta,
+    renewal: JoinHandle<()>,
+}
+
+/// What was learned about the API on the way, kept in `sync_account`.
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+struct Findings {
+    /// v3's member lists without a state filter show people of every state.
+    v3_plain_lists_show_everybody: bool,
+}
+
+/// A client for the credential in the settings.
+///
+/// # Errors
+/// `Settings` without a credential.
+pub fn client(settings: &Settings) -> Result<KitClient> {
+    let credential = settings.credential.as_ref().ok_or_else(|| {
+        Error::new(Kind::Settings, "no credential: set one of kit_api_secret, kit_api_key, kit_access_token")
+    })?;
+    let auth = match credential {
+        Credential::V3Secret(secret) => Auth::V3Secret(secret.expose().to_owned().into()),
+        Credential::V4Key(key) => Auth::V4Key(key.expose().to_owned().into()),
+        Credential::AccessToken(token) => Auth::AccessToken(token.expose().to_owned().into()),
+    };
+    KitClient::new(ClientSettings {
+        base_url: settings.kit_api_url.clone(),
+        auth,
+        requests_per_minute: settings.requests_per_minute,
+    })
+}
+
+/// Lets the limiter remember in the database what was sent, and tells it what was sent before.
+///
+/// # Errors
+/// Those of the database.
+pub async fn attach_limiter(kit: &KitClient, store: &Store) -> Result<()> {
+    let memory = store.note(AccountNote::SentRequests).await?;
+    let memory: Option<Memory> = memory.and_then(|json| serde_json::from_str(&json).ok());
+    kit.limiter().remember_in(Arc::new(StoreLedger(store.clone())), memory.as_ref());
+    Ok(())
+}
+
+struct StoreLedger(Store);
+
+impl Ledger for StoreLedger {
+    fn record(&self, memory: Memory) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
+        Box::pin(async move {
+            let json = serde_json::to_string(&memory).map_err(|error| {
+                Error::new(Kind::Internal, "could not write down what was sent").because(error)
+            })?;
+            self.0.set_note(AccountNote::SentRequests, json).await
+        })
+    }
+}
+
+impl Session {
+    /// Opens everything, in an order in which a wrong credential or a wrong database changes nothing.
+    ///
+    /// # Errors
+    /// `SourceRejectedKey`, `AccountMismatch`, `LeaseHeld`, and those of client and store.
+    pub async fn open(settings: &Settings, stop: &Stop) -> Result<Self> {
+        let kit = client(settings)?;
+        let url = settings.database_url.expose();
+        let mut opened = None;
+        if Place::of(url)?.exists() {
+            let store = Store::open(url, Access::Existing).await?;
+            if store.is_ready().await? {
+                lease(&store).await?;
+                attach_limiter(&kit, &store).await?;
+                opened = Some(store);
+            }
+        }
+        match Session::begin(settings, &kit, opened.clone()).await {
+            Ok((store, account, migrated)) => {
+                let renewal = tokio::spawn(renew(store.clone(), stop.clone()));
+                let overlap =
+                    chrono::TimeDelta::from_std(settings.overlap).unwrap_or(chrono::TimeDelta::hours(24));
+                Ok(Session { kit, store, account, migrated, overlap, renewal })
+            }
+            Err(error) => {
+                if let Some(store) = opened {
+                    leave(&kit, &store).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn begin(
+        settings: &Settings,
+        kit: &KitClient,
+        opened: Option<Store>,
+    ) -> Result<(Store, Account, Vec<String>)> {
+        let account = kit.account(Patience::FIRST_CONTACT, &Meter::default()).await?;
+        let ready = opened.is_some();
+        let store = match opened {
+            Some(store) => store,
+            None => Store::open(settings.database_url.expose(), Access::Create).await?,
+        };
+        let migrated = if ready { Vec::new() } else { store.migrate().await?.applied };
+        store.check_schema().await?;
+        if !ready {
+            lease(&store).await?;
+            attach_limiter(kit, &store).await?;
+        }
+        let row = AccountRow {
+            account_id: account.id,
+            name: Some(account.name.clone()),
+            primary_email_address: account.primary_email_address.clone(),
+            api_version: Some(kit.version().name().to_owned()),
+        };
+        if let Some(known) = store.account().await?
+            && !is_same(&known, &row)
+        {
+            return Err(Error::new(
+                Kind::AccountMismatch,
+                format!(
+                    "the mirror belongs to the account \"{}\", the credential to \"{}\"",
+                    known.name.unwrap_or_default(),
+                    account.name
+                ),
+            ));
+        }
+        store.set_account(row).await?;
+        Ok((store, account, migrated))
+    }
+
+    /// Runs the objects that are asked for.
+    pub async fn replicate(&self, request: &Request, observer: &dyn Observer, stop: &Stop) -> Report {
+        let findings = self.findings().await;
+        let proven = AtomicBool::new(findings.v3_plain_lists_show_everybody);
+        let cx = Context {
+            kit: &self.kit,
+            store: &self.store,
+            observer,
+            stop,
+            overlap: self.overlap,
+            plain_lists_show_everybody: &proven,
+        };
+        let mut report = replication::run(&cx, request).await;
+        if proven.load(Ordering::Relaxed) && !findings.v3_plain_lists_show_everybody {
+            let learned = Findings { v3_plain_lists_show_everybody: true };
+            let written = match serde_json::to_string(&learned) {
+                Ok(json) => self.store.set_note(AccountNote::Findings, json).await,
+                Err(_) => Ok(()),
+            };
+            if let Err(error) = written {
+                report.ended_by.get_or_insert(error);
+            }
+        }
+        if let Err(error) = self.store.forget_old().await {
+            report.ended_by.get_or_insert(error);
+        }
+        report
+    }
+
+    async fn findings(&self) -> Findings {
+        let note = self.store.note(AccountNote::Findings).await.ok().flatten();
+        note.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default()
+    }
+
+    /// Gives the lease back and closes everything in good order.
+    pub async fn close(self) {
+        self.renewal.abort();
+        leave(&self.kit, &self.store).await;
+        self.store.close().await;
+    }
+}
+
+/// Writes down what was sent and gives the lease back. What fails here costs the next start some patience,
+/// no more.
+async fn leave(kit: &KitClient, store: &Store) {
+    if let Err(error) = kit.limiter().settle().await {
+        tracing::debug!("Could not write down what was sent: {}", error.one_line());
+    }
+    if let Err(error) = store.release_lease().await {
+        tracing::debug!("Could not give the lease back: {}", error.one_line());
+    }
+}
+
+async fn lease(store: &Store) -> Result<()> {
+    store.acquire_lease(&owner()).await?.map_err(|holder| {
+        Error::new(
+            Kind::LeaseHeld,
+            format!(
+                "another kitmirror ({}) has been writing to this mirror since {}",
+                holder.owner, holder.since
+            ),
+        )
+    })
+}
+
+async fn renew(store: Store, stop: Stop) {
+    loop {
+        tokio::time::sleep(RENEWED_EVERY).await;
+        match store.renew_lease().await {
+            Ok(()) => {}
+            Err(error) if error.kind() == Kind::LeaseLost => {
+                tracing::error!("{}. {}", error.one_line(), error.advice());
+                stop.request();
+                return;
+            }
+            Err(error) => tracing::warn!("Could not renew the lease: {}", error.one_line()),
+        }
+    }
+}
+
+/// v4 gives an id; v3 only a name and the owner's address, either of which may have been changed.
+fn is_same(known: &AccountRow, now: &AccountRow) -> bool {
+    match (known.account_id, now.account_id) {
+        (Some(known), Some(now)) => known == now,
+        _ => {
+            let same = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
+            same(&known.primary_email_address, &now.primary_email_address) || same(&known.name, &now.name)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: Option<i64>, name: &str, address: &str) -> AccountRow {
+        AccountRow {
+            account_id: id,
+            name: Some(name.to_owned()),
+            primary_email_address: Some(address.to_owned()),
+            api_version: None,
+        }
+    }
+
+    /// A-06, M26.
+    #[test]
+    fn an_account_is_recognised_across_versions_and_not_mistaken_for_another() {
+        let v4 = row(Some(77), "Letters", "owner@example.org");
+        assert!(is_same(&v4, &row(Some(77), "Renamed", "new@example.org")));
+        assert!(!is_same(&v4, &row(Some(78), "Letters", "owner@example.org")));
+        assert!(is_same(&v4, &row(None, "Renamed", "owner@example.org")));
+        assert!(is_same(&v4, &row(None, "Letters", "new@example.org")));
+        assert!(!is_same(&v4, &row(None, "Other", "other@example.org")));
+    }
+}
