@@ -8,5 +8,6 @@ pub mod model;
 pub mod output;
 pub mod replication;
 pub mod service;
+pub mod simulator;
 pub mod store;
 pub mod telemetry;

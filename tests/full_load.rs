@@ -1,0 +1,15 @@
+//! Full loads: everything the API shows is in the mirror, as it was served, with the requests that takes.
+
+use crate::support::judge::{Judge, Strictness};
+use crate::support::{Api, Mirror, kit};
+use kitmirror::simulator::AccountPlan;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_the_api_shows_is_in_the_mirror_as_it_was_served() {
+    for api in Api::VERSIONS {
+        let (sim, serving) = kit(AccountPlan::new(10_000).nasty()).await;
+        let mirror = Mirror::new();
+        mirror.sync_full(&serving, api).await;
+        Judge::compare(&mirror, &sim, api, Strictness::Equal).await.agrees();
+    }
+}
