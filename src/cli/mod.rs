@@ -2,9 +2,11 @@
 
 mod completions;
 mod config;
+mod demo;
 mod migrate;
 mod progress;
 mod schema;
+mod simulate;
 mod status;
 mod sync;
 
@@ -66,6 +68,8 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Mirror a simulated account into ./kitmirror-demo.db and show what an analyst would ask it
+    Demo(demo::Demo),
     /// Bring the mirror up to date, once, then exit
     Sync(sync::Sync),
     /// Say what is in the mirror and how fresh it is; reads only the database
@@ -76,6 +80,8 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Show the merged settings and where each came from; secrets are hidden
     Config(config::Config),
+    /// Run a local Kit API, v3 and v4, with data by rule and faults on demand
+    Simulate(simulate::Simulate),
     /// Print a completion script for a shell
     Completions(completions::Completions),
 }
@@ -100,6 +106,8 @@ impl Cli {
     async fn run(self) -> u8 {
         let Cli { global, command } = self;
         let result = match command {
+            Command::Demo(command) => command.run(&global).await,
+            Command::Simulate(command) => command.run(&global).await,
             Command::Sync(command) => command.run(&global).await,
             Command::Status(command) => command.run(&global).await,
             Command::Schema(command) => command.run(&global).await,

@@ -117,6 +117,11 @@ impl KitClient {
         self.clock.now()
     }
 
+    /// The source's clock, if any of its answers told the time: for comparing it with ours.
+    pub fn source_clock(&self) -> Option<Time> {
+        self.clock.told()
+    }
+
     /// Reads one page. A page is never skipped and never half read: the answer is either complete
     /// and documented, or it is asked for again, or this fails.
     ///

@@ -71,7 +71,7 @@ impl Transport {
             value.set_sensitive(true);
             builder = builder.header(*name, value);
         }
-        let mut response = builder.send().await.map_err(|error| failed(error))?;
+        let mut response = builder.send().await.map_err(failed)?;
         let header = |name: &str| {
             response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
         };
@@ -80,7 +80,7 @@ impl Transport {
         let date = header("date").and_then(|value| httpdate::parse_http_date(&value).ok());
         let is_json = header("content-type").is_none_or(|value| value.to_ascii_lowercase().contains("json"));
         let mut body: Vec<u8> = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| failed(error))? {
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > MAX_BODY {
                 let what = format!("an answer of more than {} MiB", MAX_BODY >> 20);
                 return Err(Failure::Final(Kind::SourceTooLarge, what));
@@ -182,6 +182,12 @@ impl SourceClock {
             None => date,
         };
         *last = Some((believed, now));
+    }
+
+    /// As [`SourceClock::now`], but nothing where no answer has told the time yet.
+    pub(super) fn told(&self) -> Option<Time> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.map(|(seen, at)| seen + at.elapsed())
     }
 
     pub(super) fn now(&self) -> Time {

@@ -1,6 +1,7 @@
 //! Replication: one run over the chosen objects. Each object is planned, its partitions are read side
 //! by side, and its account is closed. What a pass is, is in `pass`; how pages travel, in `extractor`.
 
+pub mod cost;
 mod extractor;
 pub mod pass;
 pub mod plan;

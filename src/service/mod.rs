@@ -3,4 +3,4 @@
 
 mod session;
 
-pub use session::{Session, attach_limiter, client};
+pub use session::{Session, attach_limiter, client, refuse_other_account, v3_lists_show_everybody};

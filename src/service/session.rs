@@ -133,31 +133,14 @@ impl Session {
             lease(&store).await?;
             attach_limiter(kit, &store).await?;
         }
-        let row = AccountRow {
-            account_id: account.id,
-            name: Some(account.name.clone()),
-            primary_email_address: account.primary_email_address.clone(),
-            api_version: Some(kit.version().name().to_owned()),
-        };
-        if let Some(known) = store.account().await?
-            && !is_same(&known, &row)
-        {
-            return Err(Error::new(
-                Kind::AccountMismatch,
-                format!(
-                    "the mirror belongs to the account \"{}\", the credential to \"{}\"",
-                    known.name.unwrap_or_default(),
-                    account.name
-                ),
-            ));
-        }
-        store.set_account(row).await?;
+        refuse_other_account(kit, &store, &account).await?;
+        store.set_account(row_of(kit, &account)).await?;
         Ok((store, account, migrated))
     }
 
     /// Runs the objects that are asked for.
     pub async fn replicate(&self, request: &Request, observer: &dyn Observer, stop: &Stop) -> Report {
-        let findings = self.findings().await;
+        let findings = findings(&self.store).await;
         let proven = AtomicBool::new(findings.v3_plain_lists_show_everybody);
         let cx = Context {
             kit: &self.kit,
@@ -184,16 +167,48 @@ impl Session {
         report
     }
 
-    async fn findings(&self) -> Findings {
-        let note = self.store.note(AccountNote::Findings).await.ok().flatten();
-        note.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default()
-    }
-
     /// Gives the lease back and closes everything in good order.
     pub async fn close(self) {
         self.renewal.abort();
         leave(&self.kit, &self.store).await;
         self.store.close().await;
+    }
+}
+
+/// Refuses a mirror that belongs to another account than the credential.
+///
+/// # Errors
+/// `AccountMismatch`, and those of the database.
+pub async fn refuse_other_account(kit: &KitClient, store: &Store, account: &Account) -> Result<()> {
+    match store.account().await? {
+        Some(known) if !is_same(&known, &row_of(kit, account)) => Err(Error::new(
+            Kind::AccountMismatch,
+            format!(
+                "the mirror belongs to the account \"{}\", the credential to \"{}\"",
+                known.name.unwrap_or_default(),
+                account.name
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Whether it was learned that v3's member lists without a state filter show people of every state.
+pub async fn v3_lists_show_everybody(store: &Store) -> bool {
+    findings(store).await.v3_plain_lists_show_everybody
+}
+
+async fn findings(store: &Store) -> Findings {
+    let note = store.note(AccountNote::Findings).await.ok().flatten();
+    note.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default()
+}
+
+fn row_of(kit: &KitClient, account: &Account) -> AccountRow {
+    AccountRow {
+        account_id: account.id,
+        name: Some(account.name.clone()),
+        primary_email_address: account.primary_email_address.clone(),
+        api_version: Some(kit.version().name().to_owned()),
     }
 }
 

@@ -24,20 +24,20 @@ pub(super) struct Failure {
 
 impl Failure {
     /// v3's error shape.
-    pub(super) fn v3(status: u16, error: &str, message: &str) -> Answer {
+    pub(super) fn v3(status: u16, error: &str, message: &str) -> Failure {
         let mut body = String::from("{");
         json::text_member(&mut body, "error", Some(error));
         json::text_member(&mut body, "message", Some(message));
         body.push('}');
-        Answer::Failure(Failure { status, body })
+        Failure { status, body }
     }
 
     /// v4's error shape.
-    pub(super) fn v4(status: u16, error: &str) -> Answer {
+    pub(super) fn v4(status: u16, error: &str) -> Failure {
         let mut body = String::from(r#"{"errors":["#);
         json::string(&mut body, error);
         body.push_str("]}");
-        Answer::Failure(Failure { status, body })
+        Failure { status, body }
     }
 }
 

@@ -212,10 +212,9 @@ pub(super) fn form(plan: &AccountPlan, ordinal: u64) -> Form {
             format!("https://api.kit.example/v3/forms/{id}.js?api_key={V3_KEY}"),
             format!("https://api.kit.example/v3/forms/{id}.html?api_key={V3_KEY}"),
         ),
-        false => (
-            format!("https://alder.kit.example/{uid}/index.js"),
-            format!("https://alder.kit.example/{uid}"),
-        ),
+        false => {
+            (format!("https://alder.kit.example/{uid}/index.js"), format!("https://alder.kit.example/{uid}"))
+        }
     };
     Form {
         id,
@@ -266,8 +265,10 @@ pub(super) const EVERYBODY: &str = r#"[{"all":[{"type":"all_subscribers"}]}]"#;
 const A_SEGMENT: &str = r#"[{"all":[{"type":"segment","ids":[18]},{"type":"tag","ids":[23217323]}]}]"#;
 
 pub(super) fn broadcast(plan: &AccountPlan, ordinal: u64) -> Broadcast {
-    let status = ["completed", "completed", "draft", "completed", "scheduled", "aborted"][ordinal as usize % 6];
-    let created_at = plan.starts_at - plan.span + plan.span / (plan.broadcasts as i32 + 1) * (ordinal as i32 + 1);
+    let status =
+        ["completed", "completed", "draft", "completed", "scheduled", "aborted"][ordinal as usize % 6];
+    let created_at =
+        plan.starts_at - plan.span + plan.span / (plan.broadcasts as i32 + 1) * (ordinal as i32 + 1);
     let created_at = DateTime::from_timestamp(created_at.timestamp(), 0).unwrap_or_default();
     let sent = status == "completed";
     let id = 301 + ordinal as i64;
@@ -293,7 +294,8 @@ pub(super) fn broadcast(plan: &AccountPlan, ordinal: u64) -> Broadcast {
         status,
         thumbnail_alt: (ordinal == 0).then(|| "A letter".into()),
         thumbnail_url: (ordinal == 0).then(|| "https://img.example.org/a.jpg".into()),
-        public_url: (sent && ordinal.is_multiple_of(2)).then(|| format!("https://alder.kit.example/posts/{id}")),
+        public_url: (sent && ordinal.is_multiple_of(2))
+            .then(|| format!("https://alder.kit.example/posts/{id}")),
         email_address: (status != "draft").then(|| "letters@example.org".into()),
         email_template: (6, "Text Only"),
         subscriber_filter: if ordinal == 0 { A_SEGMENT } else { EVERYBODY },

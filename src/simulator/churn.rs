@@ -75,7 +75,12 @@ impl std::fmt::Debug for Hooks {
 }
 
 impl Hooks {
-    pub(super) fn after_nth(&self, route: &str, nth: u64, change: impl FnOnce(&mut Account) + Send + 'static) {
+    pub(super) fn after_nth(
+        &self,
+        route: &str,
+        nth: u64,
+        change: impl FnOnce(&mut Account) + Send + 'static,
+    ) {
         let mut once = Some(change);
         let change = move |account: &mut Account| {
             if let Some(change) = once.take() {
@@ -97,7 +102,11 @@ impl Hooks {
                 account.random_change_of(*kind, &mut chance);
             }
         };
-        self.add(&churn.route, When::Every { every: churn.every.max(1), left: churn.times }, Box::new(change));
+        self.add(
+            &churn.route,
+            When::Every { every: churn.every.max(1), left: churn.times },
+            Box::new(change),
+        );
     }
 
     pub(super) fn clear(&self) {

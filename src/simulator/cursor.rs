@@ -36,9 +36,8 @@ impl Style {
 
     /// The cursor of an entry.
     pub(super) fn encode(self, (first, second): Key) -> String {
-        let time = |format: &str| {
-            DateTime::from_timestamp(first, 0).unwrap_or_default().format(format).to_string()
-        };
+        let time =
+            |format: &str| DateTime::from_timestamp(first, 0).unwrap_or_default().format(format).to_string();
         STANDARD.encode(match self {
             Style::Id => format!("[{first}]"),
             Style::BareId => first.to_string(),

@@ -26,7 +26,11 @@ impl Account {
         let lane = |order| Lane { base: &self.base, members: None, order };
         let part = |order, states| {
             let filter = Filter { states, ..filter };
-            Run::new(lane(order), &filter, self.people.values().filter_map(|history| self.base_index(history)))
+            Run::new(
+                lane(order),
+                &filter,
+                self.people.values().filter_map(|history| self.base_index(history)),
+            )
         };
         let runs = match order {
             PeopleOrder::Id => vec![part(Order::Id, filter.states)],
@@ -38,7 +42,8 @@ impl Account {
             ],
             PeopleOrder::Updated => vec![part(Order::Created, filter.states)],
         };
-        let states = if order == PeopleOrder::Cancelled { filter.states.and(cancelled) } else { filter.states };
+        let states =
+            if order == PeopleOrder::Cancelled { filter.states.and(cancelled) } else { filter.states };
         let filter = Filter { states, ..filter };
         let recorded = self.people.values().filter_map(|history| {
             let who = Who::Record(history.listed(self.now)?);
@@ -57,8 +62,12 @@ impl Account {
     /// Members of a parent, as lists show them: by subscriber id, or by the time of joining.
     pub(super) fn member_list(&self, parent: Parent, order: Order, filter: Filter) -> Listing<'_> {
         let memberships = self.members.get(&parent);
-        let ids: BTreeSet<i64> =
-            self.people.keys().copied().chain(memberships.into_iter().flat_map(|m| m.keys().copied())).collect();
+        let ids: BTreeSet<i64> = self
+            .people
+            .keys()
+            .copied()
+            .chain(memberships.into_iter().flat_map(|m| m.keys().copied()))
+            .collect();
         let runs = self.rules.get(&parent).map(|rule| {
             let lane = Lane { base: &self.base, members: Some(rule), order };
             Run::new(lane, &filter, ids.iter().filter_map(|id| self.base.index_of(*id)))

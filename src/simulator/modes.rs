@@ -197,7 +197,7 @@ impl Bumps {
 
 impl Default for Bumps {
     fn default() -> Self {
-        Bumps { tag: false, join: false, ..Bumps::ALL }
+        Bumps { edit: true, state: true, cancel: true, tag: false, join: false }
     }
 }
 

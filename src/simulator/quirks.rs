@@ -134,11 +134,14 @@ pub(super) const ODD_KEYS: &[&str] = &[
 
 /// The 1 MiB name.
 pub(super) fn longest_name() -> String {
-    "Ünïcødé ".chars().cycle().scan(0, |bytes, c| {
-        *bytes += c.len_utf8();
-        (*bytes <= LONGEST_NAME).then_some(c)
-    })
-    .collect()
+    "Ünïcødé "
+        .chars()
+        .cycle()
+        .scan(0, |bytes, c| {
+            *bytes += c.len_utf8();
+            (*bytes <= LONGEST_NAME).then_some(c)
+        })
+        .collect()
 }
 
 /// A key of 300 characters.

@@ -220,7 +220,8 @@ impl Account {
                 let id = (0..50)
                     .filter_map(|_| self.pick_subscriber(chance))
                     .find(|id| !self.is_member(parent, *id))?;
-                let back = if kind == K::BackdatedJoin { TimeDelta::days(4 * 365) } else { TimeDelta::zero() };
+                let back =
+                    if kind == K::BackdatedJoin { TimeDelta::days(4 * 365) } else { TimeDelta::zero() };
                 self.join_at(parent, id, self.now() - back);
                 change.to(id).at(parent)
             }
@@ -276,13 +277,12 @@ impl Account {
             K::EditBroadcast | K::SendBroadcast | K::DeleteBroadcast => {
                 let id = chance.choice(self.truth_ids(&self.broadcasts))?;
                 let done = match kind {
-                    K::EditBroadcast => {
-                        self.edit_broadcast(id, |broadcast| broadcast.subject = Some(format!("letter {number}")))
-                    }
+                    K::EditBroadcast => self
+                        .edit_broadcast(id, |broadcast| broadcast.subject = Some(format!("letter {number}"))),
                     K::SendBroadcast => self.send_broadcast(id),
                     _ => self.delete_broadcast(id),
                 };
-                done.then(|| Change { broadcast: Some(id), ..change })?
+                done.then_some(Change { broadcast: Some(id), ..change })?
             }
         })
     }

@@ -1,6 +1,6 @@
 //! A request taken apart: version, path, query, and who is asking.
 
-use super::answer::{Answer, Failure};
+use super::answer::Failure;
 use super::plan::Credentials;
 
 /// The two faces of the API.
@@ -104,7 +104,7 @@ pub(super) fn authenticate<'h>(
     asked: &Asked,
     accepted: &Credentials,
     header: impl Fn(&str) -> Option<&'h str>,
-) -> Result<Credential, Answer> {
+) -> Result<Credential, Failure> {
     match asked.version {
         Version::V3 => authenticate_v3(asked, accepted),
         Version::V4 => {
@@ -119,7 +119,7 @@ pub(super) fn authenticate<'h>(
     }
 }
 
-fn authenticate_v3(asked: &Asked, accepted: &Credentials) -> Result<Credential, Answer> {
+fn authenticate_v3(asked: &Asked, accepted: &Credentials) -> Result<Credential, Failure> {
     let refused = |message| Err(Failure::v3(401, "Authorization Failed", message));
     let (secret, key) = (asked.query.get("api_secret"), asked.query.get("api_key"));
     match (secret, key) {

@@ -42,7 +42,8 @@ pub(super) struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     pub(super) fn new(account: &'a Account, version: Version) -> Self {
-        let fields = account.catalogue_list(&account.custom_fields).into_iter().map(|(_, field)| field).collect();
+        let fields =
+            account.catalogue_list(&account.custom_fields).into_iter().map(|(_, field)| field).collect();
         Self { account, version, fields }
     }
 
@@ -68,7 +69,14 @@ impl<'a> Writer<'a> {
     }
 
     /// A row of a v4 member list.
-    pub(super) fn member(&self, out: &mut String, parent: Parent, who: Who<'_>, joined: Joined<'_>, slim: bool) {
+    pub(super) fn member(
+        &self,
+        out: &mut String,
+        parent: Parent,
+        who: Who<'_>,
+        joined: Joined<'_>,
+        slim: bool,
+    ) {
         self.open_subscriber(out, who, slim);
         let added_at = joined.added_at(&self.account.base);
         match parent.kind {
@@ -80,7 +88,9 @@ impl<'a> Writer<'a> {
                 json::text_member(out, "referrer", origin.referrer());
                 json::key(out, "referrer_utm_parameters");
                 out.push('{');
-                for (name, value) in ["source", "medium", "campaign", "term", "content"].iter().zip(origin.utm()) {
+                for (name, value) in
+                    ["source", "medium", "campaign", "term", "content"].iter().zip(origin.utm())
+                {
                     json::text_member(out, name, value);
                 }
                 out.push('}');
@@ -124,7 +134,8 @@ impl<'a> Writer<'a> {
             MEMBERS.iter().for_each(|member| self.write_member(out, *member, who, quirk, slim));
         }
         if quirk == Quirk::UnknownMembers {
-            let unknown = r#"{"a":[1,-0.0,0.30000000000000004,1234567890123456789,{"b":null}],"😀":"\ud83d\ude00"}"#;
+            let unknown =
+                r#"{"a":[1,-0.0,0.30000000000000004,1234567890123456789,{"b":null}],"😀":"\ud83d\ude00"}"#;
             json::raw_member(out, "x_unknown", unknown);
             json::raw_member(out, "reputation", "17.5");
         }

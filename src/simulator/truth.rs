@@ -148,12 +148,14 @@ impl Account {
 
     /// How many subscribers there are.
     pub fn subscriber_count(&self) -> u64 {
-        let gone = self.people.iter().filter(|(id, history)| {
-            history.current().is_none() && self.base.index_of(**id).is_some()
-        });
-        let added = self.people.iter().filter(|(id, history)| {
-            history.current().is_some() && self.base.index_of(**id).is_none()
-        });
+        let gone = self
+            .people
+            .iter()
+            .filter(|(id, history)| history.current().is_none() && self.base.index_of(**id).is_some());
+        let added = self
+            .people
+            .iter()
+            .filter(|(id, history)| history.current().is_some() && self.base.index_of(**id).is_none());
         self.base.count - gone.count() as u64 + added.count() as u64
     }
 
@@ -293,7 +295,8 @@ impl Account {
             for (id, history) in histories {
                 // For the state of the subscription the person as he is, or was last, has to do.
                 let last = self.people.get(id);
-                let last = last.and_then(|history| history.versions().iter().rev().find_map(|v| v.value.as_ref()));
+                let last =
+                    last.and_then(|history| history.versions().iter().rev().find_map(|v| v.value.as_ref()));
                 let who = last.map(Who::Record).or_else(|| self.base.index_of(*id).map(Who::Rule));
                 let Some(who) = who else { continue };
                 entries.extend(changes_of(history, Subject::Member(*parent, *id), |membership| {
@@ -345,9 +348,11 @@ impl Account {
         if !self.has_parent(parent) {
             return BTreeSet::new();
         }
-        let by_rule = self.rules.get(&parent).into_iter().flat_map(|rule| {
-            (0..rule.count()).map(|k| self.base.id(rule.index(k)))
-        });
+        let by_rule = self
+            .rules
+            .get(&parent)
+            .into_iter()
+            .flat_map(|rule| (0..rule.count()).map(|k| self.base.id(rule.index(k))));
         let recorded = self.members.get(&parent).into_iter().flat_map(|m| m.keys().copied());
         let candidates = by_rule.chain(recorded);
         candidates.filter(|id| self.is_member(parent, *id)).collect()

@@ -16,7 +16,7 @@ use super::v4::taggings_of;
 
 const PAGE: u64 = 50;
 
-type Outcome = Result<Answer, Answer>;
+type Outcome = Result<Answer, Failure>;
 
 /// What v3 answers.
 pub(super) fn answer(account: &Account, asked: &Asked) -> Answer {
@@ -39,14 +39,14 @@ pub(super) fn answer(account: &Account, asked: &Asked) -> Answer {
         ["automations", "hooks"] => Ok(Answer::Object("[]".into())),
         _ => Err(not_found()),
     };
-    outcome.unwrap_or_else(|refusal| refusal)
+    outcome.unwrap_or_else(Answer::Failure)
 }
 
-fn not_found() -> Answer {
+fn not_found() -> Failure {
     Failure::v3(404, "Not Found", "The entity you were trying to find doesn't exist")
 }
 
-fn parse_id(id: &str) -> Result<i64, Answer> {
+fn parse_id(id: &str) -> Result<i64, Failure> {
     id.parse().map_err(|_| not_found())
 }
 

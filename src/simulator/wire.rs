@@ -172,7 +172,11 @@ fn without_date(head: &[u8]) -> Vec<u8> {
 }
 
 impl AsyncRead for Socket {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let socket = self.get_mut();
         let before = buf.filled().len();
         ready!(Pin::new(&mut socket.stream).poll_read(context, buf))?;

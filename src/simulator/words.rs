@@ -12,12 +12,32 @@ const FIRST_NAMES: [&str; 32] = [
     "Clara", "Mateo", "Sofia", "Ravi", "Elsa", "Nils", "Tess",
 ];
 const LAST_NAMES: [&str; 16] = [
-    "Okafor", "Lindqvist", "Moreau", "Tanaka", "Silva", "Novak", "Haddad", "Fischer", "Rossi", "Larsen", "Patel",
-    "Costa", "Ivanov", "Mensah", "Quinn", "O'Neil",
+    "Okafor",
+    "Lindqvist",
+    "Moreau",
+    "Tanaka",
+    "Silva",
+    "Novak",
+    "Haddad",
+    "Fischer",
+    "Rossi",
+    "Larsen",
+    "Patel",
+    "Costa",
+    "Ivanov",
+    "Mensah",
+    "Quinn",
+    "O'Neil",
 ];
 const COMPANIES: [&str; 8] = [
-    "Alder & Finch", "Northwind", "Blue Heron Press", "Müller GmbH", "Studio 54 \"Annex\"", "Kite & Co.",
-    "Paper/Scissors", "Ferns",
+    "Alder & Finch",
+    "Northwind",
+    "Blue Heron Press",
+    "Müller GmbH",
+    "Studio 54 \"Annex\"",
+    "Kite & Co.",
+    "Paper/Scissors",
+    "Ferns",
 ];
 const DOMAINS: [&str; 4] = ["example.com", "example.org", "example.net", "mail.example"];
 

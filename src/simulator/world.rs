@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -112,9 +112,11 @@ impl World {
             None => Reply::new(404, "text/plain", "There is only /v3 and /v4.\n"),
         };
         let request_id = format!("sim-{number:08}");
-        reply = reply.with("x-request-id", request_id).with("cache-control", "max-age=0, private, must-revalidate");
+        reply = reply
+            .with("x-request-id", request_id)
+            .with("cache-control", "max-age=0, private, must-revalidate");
         let shown = self.clock.shown_to_clients() + TimeDelta::seconds(modes.date_skew_seconds);
-        reply = reply.with("date", httpdate::fmt_http_date(shown.into()));
+        reply = reply.with("date", http_date(shown));
         reply.orders.without_date |= modes.date_missing;
         (number, reply)
     }
@@ -129,7 +131,7 @@ impl World {
     ) -> Reply {
         match authenticate(&asked, &self.credentials(), |name| incoming.header(name)) {
             Ok(credential) => asked.credential = credential,
-            Err(refusal) => return finished(refusal),
+            Err(refusal) => return finished(Answer::Failure(refusal)),
         }
         self.log.amend(number, |request| request.credential = asked.credential);
         if let Err(wait) = self.limits.admit(asked.credential, Instant::now()) {
@@ -185,12 +187,14 @@ impl World {
         let mut real = asked.clone();
         if asked.version == Version::V4 {
             for name in ["after", "before"] {
-                let Some(cursor) = asked.query.get(name).filter(|cursor| !cursor.is_empty()) else { continue };
+                let Some(cursor) = asked.query.get(name).filter(|cursor| !cursor.is_empty()) else {
+                    continue;
+                };
                 if self.is_stale(cursor, modes, now) {
                     match modes.stale_cursor {
-                        StaleCursor::BadRequest => return Failure::v4(400, "The cursor has expired"),
-                        StaleCursor::NotFound => return Failure::v4(404, "Not Found"),
-                        StaleCursor::Unprocessable => return Failure::v4(422, "The cursor is invalid"),
+                        StaleCursor::BadRequest => return failed(400, "The cursor has expired"),
+                        StaleCursor::NotFound => return failed(404, "Not Found"),
+                        StaleCursor::Unprocessable => return failed(422, "The cursor is invalid"),
                         StaleCursor::FirstPage => real.query.set(name, None),
                         StaleCursor::Empty => return self.emptied(&real, now),
                     }
@@ -198,11 +202,11 @@ impl World {
                 }
                 match undisguise(cursor) {
                     Ok(cursor) => real.query.set(name, cursor),
-                    Err(BadDisguise) => return Failure::v4(422, "The cursor is invalid"),
+                    Err(BadDisguise) => return failed(422, "The cursor is invalid"),
                 }
             }
         }
-        let answer = self.from_account(&real, now);
+        let answer = self.ask_account(&real, now);
         if modes.cursor_ttl_seconds.is_some()
             && let Answer::Page(Page { envelope: Envelope::Cursors(cursors), .. }) = &answer
         {
@@ -214,7 +218,7 @@ impl World {
         answer
     }
 
-    fn from_account(&self, asked: &Asked, now: DateTime<Utc>) -> Answer {
+    fn ask_account(&self, asked: &Asked, now: DateTime<Utc>) -> Answer {
         // Lists depend on the time only while changes show late.
         if self.account().now != now.timestamp() {
             self.account.write().unwrap_or_else(PoisonError::into_inner).set_now(now);
@@ -231,7 +235,7 @@ impl World {
         let mut asked = asked.clone();
         asked.query.set("after", None);
         asked.query.set("before", None);
-        let mut answer = self.from_account(&asked, now);
+        let mut answer = self.ask_account(&asked, now);
         if let Answer::Page(page) = &mut answer {
             page.rows = Rows::default();
             if let Envelope::Cursors(cursors) = &mut page.envelope {
@@ -254,11 +258,15 @@ fn finished(answer: Answer) -> Reply {
     Reply::new(status, JSON, body)
 }
 
+fn failed(status: u16, text: &str) -> Answer {
+    Answer::Failure(Failure::v4(status, text))
+}
+
 fn not_found(version: Version) -> Answer {
-    match version {
+    Answer::Failure(match version {
         Version::V3 => Failure::v3(404, "Not Found", "The entity you were trying to find doesn't exist"),
         Version::V4 => Failure::v4(404, "Not Found"),
-    }
+    })
 }
 
 /// The 429 of the rate limit.
@@ -270,9 +278,16 @@ fn limited(version: Version, modes: &Modes, wait: Duration, now: DateTime<Utc>) 
         RetryAfter::Seconds => reply.with("retry-after", seconds.to_string()),
         RetryAfter::Date => {
             let date = now + TimeDelta::seconds(seconds as i64);
-            reply.with("retry-after", httpdate::fmt_http_date(date.into()))
+            reply.with("retry-after", http_date(date))
         }
     }
+}
+
+/// A time as headers write it; what they cannot write becomes the nearest that they can.
+fn http_date(time: DateTime<Utc>) -> String {
+    const YEAR_9999: i64 = 253_402_300_799;
+    let seconds = time.timestamp().clamp(0, YEAR_9999) as u64;
+    httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
 /// ETag, 304 and compression.

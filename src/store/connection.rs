@@ -27,6 +27,8 @@ pub enum Access {
     Create,
     /// Read and write what exists.
     Existing,
+    /// The same, and leave even the journal mode alone: it may be somebody else's database.
+    Look,
 }
 
 /// Where a database is: engine and place, without credentials.
@@ -86,9 +88,12 @@ impl Connection {
         if !in_memory && access == Access::Create {
             create_private(&path)?;
         }
+        let options = match access {
+            Access::Create | Access::Existing => options.journal_mode(SqliteJournalMode::Wal),
+            Access::Look => options,
+        };
         let options = options
             .create_if_missing(in_memory)
-            .journal_mode(SqliteJournalMode::Wal)
             // FULL: a commit that was answered survives a loss of power.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_WAIT)

@@ -29,6 +29,18 @@ pub struct Holder {
     pub until: String,
 }
 
+/// Who holds the lease: nobody when it is free, expired, or held by a process of this machine that is no more.
+pub(super) async fn holder(connection: &mut Connection) -> Result<Option<Holder>> {
+    let look = format!(
+        "select owner, acquired_at, expires_at from sync_lease where id = 1 and expires_at > {}",
+        connection.dialect().now()
+    );
+    let found = connection.rows("read sync_lease", &look, &[]).await?;
+    let text = |at| found.first().and_then(|row| row.text(at)).unwrap_or_default().to_owned();
+    let holder = Holder { owner: text(0), since: text(1), until: text(2) };
+    Ok((!found.is_empty() && !process::is_gone(&holder.owner)).then_some(holder))
+}
+
 /// Takes the lease if it is free, expired, or held by a process of this machine that is no more.
 pub(super) async fn acquire(
     connection: &mut Connection,

@@ -143,6 +143,14 @@ impl Store {
         lease::hold(&mut *self.connection.lock().await, &held).await
     }
 
+    /// Who holds the right to write at present, if anybody does.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn lease_holder(&self) -> Result<Option<Holder>> {
+        lease::holder(&mut *self.connection.lock().await).await
+    }
+
     /// Gives the lease back.
     ///
     /// # Errors
@@ -213,6 +221,30 @@ impl Store {
         let mut connection = self.connection.lock().await;
         let sql = format!("select 1 from {} limit 1", object.table);
         Ok(!connection.rows("look for rows", &sql, &[]).await?.is_empty())
+    }
+
+    /// Live rows, of one parent or of all, whose watermark lies at or after an instant: what the overlap
+    /// brings again.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn count_since(
+        &self,
+        object: &'static Object,
+        parent: Option<i64>,
+        since: Time,
+    ) -> Result<u64> {
+        let mut connection = self.connection.lock().await;
+        let watermark = object.watermark.column();
+        let mut sql =
+            format!("select count(*) from {} where {watermark} >= ? and _deleted_at is null", object.table);
+        let mut values = vec![Value::Time(since)];
+        if let (Some(column), Some(parent)) = (object.parent_column(), parent) {
+            sql.push_str(&format!(" and {column} = ?"));
+            values.push(Value::Int(parent));
+        }
+        let rows = connection.rows("count rows", &sql, &values).await?;
+        Ok(rows.first().and_then(|row| row.int(0)).and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
     }
 
     /// Which of `ids` are stored; with `condition`, only those where a column has a value and whose

@@ -218,7 +218,9 @@ fn truth(account: &Account, table: &str, api: Api) -> Rows {
         }
         "subscribers" => account
             .subscribers()
-            .filter(|person| api != Api::V3 || matches!(person.state.as_str(), "active" | "cancelled"))
+            .filter(|person| {
+                api != Api::V3 || !matches!(person.state.as_str(), "inactive" | "bounced" | "complained")
+            })
             .map(|person| single(person.id, person_row(&person, api)))
             .collect(),
         "cancelled_subscribers" => account

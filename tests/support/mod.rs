@@ -1,9 +1,11 @@
 //! What the tests share: a mirror in a folder of its own, and the judge that holds it against the
 //! simulator's journal of truth.
 
+pub mod binary;
 pub mod judge;
 pub mod mirror;
 
+pub use binary::{Binary, Ran};
 pub use judge::Judge;
 pub use mirror::{Api, Mirror};
 

@@ -11,7 +11,9 @@ impl Account {
     pub fn import_subscribers(&mut self, count: u64) -> Vec<i64> {
         let batch = self.serial;
         let addresses = (0..count).map(|n| format!("import.{batch}.{n}@bulk.example"));
-        addresses.map(|address| self.create_subscriber(NewSubscriber::new(address).named("Imported"))).collect()
+        addresses
+            .map(|address| self.create_subscriber(NewSubscriber::new(address).named("Imported")))
+            .collect()
     }
 
     /// Tags up to `count` people who do not have the tag, from the `skip`-th base subscriber on.

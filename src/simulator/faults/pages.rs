@@ -111,11 +111,14 @@ fn disguised(serial: u64, real: &str) -> String {
 }
 
 fn padding_of(length: usize) -> String {
-    "+/=%&?#é \"\\<>".chars().cycle().scan(0, |bytes, c| {
-        *bytes += c.len_utf8();
-        (*bytes <= length).then_some(c)
-    })
-    .collect()
+    "+/=%&?#é \"\\<>"
+        .chars()
+        .cycle()
+        .scan(0, |bytes, c| {
+            *bytes += c.len_utf8();
+            (*bytes <= length).then_some(c)
+        })
+        .collect()
 }
 
 impl PageFault {

@@ -160,9 +160,11 @@ impl Junk {
                 text.push_str("]}");
                 Reply::new(200, JSON, text)
             }
-            Junk::InvalidUtf8 => {
-                Reply::new(200, JSON, b"{\"subscribers\":[{\"id\":1,\"first_name\":\"\xff\xfe\xc3\"}]}".to_vec())
-            }
+            Junk::InvalidUtf8 => Reply::new(
+                200,
+                JSON,
+                b"{\"subscribers\":[{\"id\":1,\"first_name\":\"\xff\xfe\xc3\"}]}".to_vec(),
+            ),
         }
     }
 }

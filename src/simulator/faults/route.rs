@@ -20,9 +20,11 @@ impl Route {
             return path.contains(&self.0);
         }
         let mut segments = path.trim_end_matches('/').split('/');
-        let fits = self.0.trim_end_matches('/').split('/').all(|wanted| {
-            segments.next().is_some_and(|segment| wanted == "*" || wanted == segment)
-        });
+        let fits = self
+            .0
+            .trim_end_matches('/')
+            .split('/')
+            .all(|wanted| segments.next().is_some_and(|segment| wanted == "*" || wanted == segment));
         fits && segments.next().is_none()
     }
 }

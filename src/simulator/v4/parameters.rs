@@ -1,7 +1,7 @@
 //! What v4's query parameters mean, and what it says to those it does not accept.
 
 use super::super::account::Account;
-use super::super::answer::{Answer, Cursors};
+use super::super::answer::{Cursors, Failure};
 use super::super::cursor::Style;
 use super::super::modes::{TooManyRows, Window};
 use super::super::request::Query;
@@ -23,7 +23,7 @@ pub(super) struct Paging {
 }
 
 impl Paging {
-    pub(super) fn of(account: &Account, query: &Query) -> Result<Self, Answer> {
+    pub(super) fn of(account: &Account, query: &Query) -> Result<Self, Failure> {
         let asked = match query.get("per_page").filter(|text| !text.is_empty()) {
             None => USUAL_PAGE,
             Some(text) => match text.parse() {
@@ -74,18 +74,18 @@ impl Paging {
 }
 
 /// `status` of people: active unless the client says otherwise.
-pub(super) fn states(query: &Query) -> Result<States, Answer> {
+pub(super) fn states(query: &Query) -> Result<States, Failure> {
     match query.get("status") {
         None => Ok(States::only(State::Active)),
         Some("all") => Ok(States::ALL),
-        Some(name) => State::named(name)
-            .map(States::only)
-            .ok_or_else(|| unprocessable("The status param is invalid")),
+        Some(name) => {
+            State::named(name).map(States::only).ok_or_else(|| unprocessable("The status param is invalid"))
+        }
     }
 }
 
 /// `sort_order`: falling unless the client says otherwise.
-pub(super) fn falling(query: &Query) -> Result<bool, Answer> {
+pub(super) fn falling(query: &Query) -> Result<bool, Failure> {
     match query.get("sort_order") {
         None | Some("desc") => Ok(true),
         Some("asc") => Ok(false),
@@ -94,7 +94,7 @@ pub(super) fn falling(query: &Query) -> Result<bool, Answer> {
 }
 
 /// `<name>_after` and `<name>_before`.
-pub(super) fn window(account: &Account, query: &Query, name: &str) -> Result<Window, Answer> {
+pub(super) fn window(account: &Account, query: &Query, name: &str) -> Result<Window, Failure> {
     let (after, before) = (format!("{name}_after"), format!("{name}_before"));
     account
         .modes
@@ -103,7 +103,7 @@ pub(super) fn window(account: &Account, query: &Query, name: &str) -> Result<Win
 }
 
 /// `include` and `slim` of `/subscribers`.
-pub(super) fn subscriber_include(query: &Query, cancelled_only: bool) -> Result<Include, Answer> {
+pub(super) fn subscriber_include(query: &Query, cancelled_only: bool) -> Result<Include, Failure> {
     let mut include = Include { slim: query.is_true("slim"), ..Include::default() };
     for word in words(query) {
         match word {
@@ -123,7 +123,7 @@ pub(super) fn subscriber_include(query: &Query, cancelled_only: bool) -> Result<
 }
 
 /// `include=subscriber_count`.
-pub(super) fn counts(query: &Query) -> Result<bool, Answer> {
+pub(super) fn counts(query: &Query) -> Result<bool, Failure> {
     let mut counted = false;
     for word in words(query) {
         match word {

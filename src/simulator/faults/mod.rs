@@ -10,8 +10,8 @@ use std::ops::RangeInclusive;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-pub use pages::{Mutation, PageFault, Which};
 pub(super) use pages::{BadDisguise, ListMember, mutate, turn_back, undisguise};
+pub use pages::{Mutation, PageFault, Which};
 pub use replies::Junk;
 pub(super) use replies::blank_reply;
 pub(super) use route::Route;

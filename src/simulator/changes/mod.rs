@@ -81,9 +81,10 @@ impl Account {
             true => self.now,
             false => created_at,
         };
-        let fields = new.fields.into_iter().filter_map(|(key, value)| {
-            Some((self.field_by_key(&key)?, value.map(String::into_boxed_str)))
-        });
+        let fields = new
+            .fields
+            .into_iter()
+            .filter_map(|(key, value)| Some((self.field_by_key(&key)?, value.map(String::into_boxed_str))));
         let person = Person {
             id,
             index: None,
@@ -121,7 +122,9 @@ impl Account {
 
     /// Gives each of two people the other's address.
     pub fn swap_addresses(&mut self, one: i64, other: i64) -> bool {
-        let (Some(first), Some(second)) = (self.address_of(one), self.address_of(other)) else { return false };
+        let (Some(first), Some(second)) = (self.address_of(one), self.address_of(other)) else {
+            return false;
+        };
         self.set_address(one, &second) && self.set_address(other, &first)
     }
 
@@ -325,11 +328,10 @@ impl Account {
             .push(version);
         // Not a version of its own: what a subscriber shows stays as it was.
         let now = self.now;
-        if (tagging && self.modes.bumps.tag) || (!tagging && self.modes.bumps.join) {
-            if let Some(person) = self.person_history(subscriber).current_mut() {
-                let stamp = if tagging { &mut person.stamps.tagged } else { &mut person.stamps.joined };
-                *stamp = now;
-            }
+        let counts = if tagging { self.modes.bumps.tag } else { self.modes.bumps.join };
+        if counts && let Some(person) = self.person_history(subscriber).current_mut() {
+            let stamp = if tagging { &mut person.stamps.tagged } else { &mut person.stamps.joined };
+            *stamp = now;
         }
     }
 }

@@ -18,7 +18,7 @@ use super::run::{Filter, Item, Key, Order};
 use super::state::{State, States};
 use parameters::Paging;
 
-type Outcome = Result<Answer, Answer>;
+type Outcome = Result<Answer, Failure>;
 
 /// What v4 answers.
 pub(super) fn answer(account: &Account, asked: &Asked) -> Answer {
@@ -46,18 +46,18 @@ pub(super) fn answer(account: &Account, asked: &Asked) -> Answer {
         }
         _ => Err(not_found()),
     };
-    outcome.unwrap_or_else(|refusal| refusal)
+    outcome.unwrap_or_else(Answer::Failure)
 }
 
-fn not_found() -> Answer {
+fn not_found() -> Failure {
     Failure::v4(404, "Not Found")
 }
 
-fn unprocessable(text: &str) -> Answer {
+fn unprocessable(text: &str) -> Failure {
     Failure::v4(422, text)
 }
 
-fn parse_id(id: &str) -> Result<i64, Answer> {
+fn parse_id(id: &str) -> Result<i64, Failure> {
     id.parse().map_err(|_| not_found())
 }
 
@@ -94,7 +94,9 @@ fn subscribers(account: &Account, asked: &Asked) -> Outcome {
         Some("updated_at") => PeopleOrder::Updated,
         Some("cancelled_at" | "canceled_at") if cancelled_only => PeopleOrder::Cancelled,
         Some("cancelled_at" | "canceled_at") => {
-            return Err(unprocessable("The status param must be `cancelled` if sort_field is `cancelled_at`"));
+            return Err(unprocessable(
+                "The status param must be `cancelled` if sort_field is `cancelled_at`",
+            ));
         }
         Some(_) => return Err(unprocessable("The sort_field param is invalid")),
     };
@@ -124,7 +126,8 @@ fn with_addresses<'a>(
     order: PeopleOrder,
     filter: &Filter,
 ) -> Listing<'a> {
-    let found = addresses.split(',').flat_map(|address| account.ids_with_address(address.trim(), account.now));
+    let found =
+        addresses.split(',').flat_map(|address| account.ids_with_address(address.trim(), account.now));
     let entries = found.filter_map(|id| {
         let item = Item { who: account.listed_person(id, account.now)?, joined: None };
         let key = match order {
@@ -201,7 +204,7 @@ pub(super) fn taggings_of<'a>(
     .collect()
 }
 
-fn members(account: &Account, asked: &Asked, parent: Result<Parent, Answer>) -> Outcome {
+fn members(account: &Account, asked: &Asked, parent: Result<Parent, Failure>) -> Outcome {
     let parent = parent?;
     if !account.has_parent(parent) {
         return Err(not_found());
@@ -266,9 +269,15 @@ fn forms(account: &Account, asked: &Asked) -> Outcome {
 
 fn sequences(account: &Account, asked: &Asked) -> Outcome {
     let paging = Paging::of(account, &asked.query)?;
-    small_page(&account.catalogue_list(&account.sequences), "sequences", Style::Id, &paging, |out, sequence| {
-        rows::sequence(out, sequence, sequence_count(account, sequence.id));
-    })
+    small_page(
+        &account.catalogue_list(&account.sequences),
+        "sequences",
+        Style::Id,
+        &paging,
+        |out, sequence| {
+            rows::sequence(out, sequence, sequence_count(account, sequence.id));
+        },
+    )
 }
 
 fn sequence(account: &Account, id: &str) -> Outcome {
@@ -333,7 +342,7 @@ fn nothing(account: &Account, asked: &Asked, list: &str) -> Outcome {
     small_page(&none, key, Style::Id, &Paging::of(account, &asked.query)?, |_, ()| {})
 }
 
-fn current<'a, T>(list: &'a Catalogue<T>, id: &str) -> Result<&'a T, Answer> {
+fn current<'a, T>(list: &'a Catalogue<T>, id: &str) -> Result<&'a T, Failure> {
     list.get(&parse_id(id)?).and_then(super::history::History::current).ok_or_else(not_found)
 }
 

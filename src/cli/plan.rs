@@ -1,0 +1,231 @@
+//! `kitmirror plan`: requests, minutes and rows that the next run will take. Writes nothing.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::check::mirror;
+use super::sync::object_name;
+use super::{Global, Outcome};
+use crate::config::Settings;
+use crate::error::Error;
+use crate::kit::{Account, KitClient, Meter, Patience};
+use crate::model::objects;
+use crate::output;
+use crate::replication::Mode;
+use crate::replication::cost::{Certainty, Cost, Pace, Survey, Surveyed};
+use crate::service;
+use crate::store::Store;
+
+/// Says how many requests, minutes and rows the next run will take.
+///
+/// What the mirror knows is not asked again, so the plan of an incremental run takes one request. The plan
+/// of a full load asks Kit how long the lists are: with API v4 a few requests, with v3 one per list.
+/// Nothing is written, and no mirror is made.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kitmirror plan                           what `kitmirror sync` would take now
+  kitmirror plan --full                    the same for `kitmirror sync --full`
+  kitmirror plan --object tag_subscriptions
+  kitmirror plan --json | jq .total.requests")]
+pub struct Plan {
+    /// As if everything were to be read again
+    #[arg(long)]
+    full: bool,
+    /// Only this object (and the list its parents are in); may be given more than once
+    #[arg(long = "object", value_name = "NAME", value_parser = object_name)]
+    objects: Vec<String>,
+    /// Print the plan as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is shown.
+struct Planned {
+    account: Account,
+    version: &'static str,
+    per_minute: u32,
+    objects: Vec<Surveyed>,
+    total: Cost,
+    pace: Pace,
+    requests_used: u64,
+}
+
+/// One line: an object, or the account, which every run asks for first.
+#[derive(Serialize)]
+struct Line<'p> {
+    object: &'static str,
+    mode: &'static str,
+    lists: usize,
+    #[serde(flatten)]
+    cost: Cost,
+    /// Of the time of the whole run.
+    seconds: u64,
+    notes: &'p [String],
+}
+
+impl Plan {
+    pub(super) async fn run(self, global: &Global) -> Outcome {
+        let settings = global.settings(true)?.settings;
+        let kit = service::client(&settings)?;
+        let store = mirror(settings.database_url.expose()).await?;
+        if let Some(store) = &store {
+            service::attach_limiter(&kit, store).await?;
+        }
+        let planned = self.survey(&settings, &kit, store.as_ref()).await;
+        if let Err(error) = kit.limiter().settle().await {
+            tracing::debug!("Could not write down what was sent: {}", error.one_line());
+        }
+        if let Some(store) = store {
+            store.close().await;
+        }
+        let planned = planned?;
+        if self.json { planned.print_json() } else { planned.print() }
+        Ok(0)
+    }
+
+    async fn survey(
+        &self,
+        settings: &Settings,
+        kit: &KitClient,
+        store: Option<&Store>,
+    ) -> Result<Planned, Error> {
+        let meter = Meter::default();
+        let account = kit.account(Patience::FIRST_CONTACT, &meter).await?;
+        let mut lists_show_everybody = false;
+        if let Some(store) = store {
+            service::refuse_other_account(kit, store, &account).await?;
+            lists_show_everybody = service::v3_lists_show_everybody(store).await;
+        }
+        let wanted = if self.objects.is_empty() { &settings.objects } else { &self.objects };
+        let objects = objects::needed_for(wanted);
+        let survey = Survey {
+            kit,
+            store,
+            objects: &objects,
+            full: self.full,
+            overlap: chrono::TimeDelta::from_std(settings.overlap).unwrap_or(chrono::TimeDelta::hours(24)),
+            lists_show_everybody,
+            meter: &meter,
+        };
+        let objects = survey.run().await?;
+        let total = objects.iter().map(|object| object.cost).sum::<Cost>() + ACCOUNT;
+        // How long a full load is, its run does not know beforehand, and paces itself.
+        let is_bounded = objects.iter().all(|object| object.mode != Some(Mode::Full));
+        let per_minute = kit.limiter().per_minute();
+        Ok(Planned {
+            account,
+            version: kit.version().name(),
+            per_minute,
+            objects,
+            total,
+            pace: Pace::new(per_minute, total.requests, is_bounded),
+            requests_used: meter.requests(),
+        })
+    }
+}
+
+/// Every run asks whose account it is before anything else.
+const ACCOUNT: Cost = Cost { requests: 1, rows: 0, certainty: Certainty::Exact };
+
+impl Planned {
+    fn lines(&self) -> Vec<Line<'_>> {
+        let account = Line { object: "account", mode: "", lists: 0, cost: ACCOUNT, seconds: 0, notes: &[] };
+        let mut requests = ACCOUNT.requests;
+        let mut lines = vec![account];
+        lines.extend(self.objects.iter().map(|object| {
+            let before = self.pace.seconds(requests);
+            requests += object.cost.requests;
+            Line {
+                object: object.object,
+                mode: object.mode.map_or("", Mode::name),
+                lists: object.lists,
+                cost: object.cost,
+                seconds: self.pace.seconds(requests) - before,
+                notes: &object.notes,
+            }
+        }));
+        lines
+    }
+
+    fn seconds(&self) -> u64 {
+        self.pace.seconds(self.total.requests)
+    }
+
+    fn print_json(&self) {
+        output::json(&serde_json::json!({
+            "account": self.account.name,
+            "api_version": self.version,
+            "requests_per_minute": self.per_minute,
+            "objects": self.lines(),
+            "total": {
+                "requests": self.total.requests,
+                "rows": self.total.rows,
+                "rows_are": self.total.certainty,
+                "seconds": self.seconds(),
+            },
+            "requests_used": self.requests_used,
+        }));
+    }
+
+    fn print(&self) {
+        let lines = self.lines();
+        let mut rows: Vec<Vec<String>> = lines
+            .iter()
+            .map(|line| {
+                vec![
+                    line.object.to_owned(),
+                    line.mode.to_owned(),
+                    if line.lists > 0 { grouped(line.lists as u64) } else { String::new() },
+                    grouped(line.cost.requests),
+                    shown(line.cost),
+                    time(line.seconds),
+                ]
+            })
+            .collect();
+        rows.push(vec![
+            "total".to_owned(),
+            String::new(),
+            String::new(),
+            grouped(self.total.requests),
+            shown(self.total),
+            time(self.seconds()),
+        ]);
+        output::line(format_args!("{} (API {})\n", output::escaped(&self.account.name), self.version));
+        let header = ["object", "mode", "lists", "requests", "rows", "time"];
+        output::line(output::table(&header, rows, &[2, 3, 4, 5]));
+        for line in &lines {
+            for note in line.notes {
+                output::line(format_args!("\n{}: {}", line.object, output::escaped(note)));
+            }
+        }
+        output::line(format_args!(
+            "\nAbout {} at {} requests a minute, if nothing else uses the credential. Asking took {}.",
+            if self.seconds() < 60 { "a minute or less".to_owned() } else { time(self.seconds()) },
+            self.per_minute,
+            if self.requests_used == 1 {
+                "1 request".to_owned()
+            } else {
+                format!("{} requests", grouped(self.requests_used))
+            },
+        ));
+    }
+}
+
+fn grouped(number: u64) -> String {
+    output::grouped(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+/// Nothing where nothing comes, `≥` before what is known to come again, `~` before what Kit only counts.
+fn shown(cost: Cost) -> String {
+    match cost.certainty {
+        _ if cost.requests == 0 => String::new(),
+        Certainty::Exact => grouped(cost.rows),
+        Certainty::About => format!("~ {}", grouped(cost.rows)),
+        Certainty::AtLeast => format!("≥ {}", grouped(cost.rows)),
+    }
+}
+
+fn time(seconds: u64) -> String {
+    output::duration(i64::try_from(seconds).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,171 @@
+//! The real program as a process: in the folder of a mirror, with nothing in its environment but what a
+//! test puts there.
+
+use super::mirror::{Api, Mirror};
+use kitmirror::simulator::Serving;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+use tokio::process::{Child, Command};
+
+/// Longer than any of these processes may take; one that hangs fails its test instead of holding it up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How the program is called.
+#[derive(Debug, Clone)]
+pub struct Binary {
+    folder: PathBuf,
+    environment: Vec<(String, String)>,
+}
+
+/// What a process left behind.
+#[derive(Debug)]
+pub struct Ran {
+    /// Exit code; for one that was killed, minus the number of the signal.
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+    pub took: Duration,
+}
+
+/// A process under way. Killed when dropped.
+pub struct Running {
+    child: Child,
+    since: Instant,
+}
+
+impl Binary {
+    /// In that folder, without any setting.
+    pub fn bare(folder: &Path) -> Self {
+        let path = ("PATH".to_owned(), std::env::var("PATH").unwrap_or_default());
+        Binary { folder: folder.to_owned(), environment: vec![path] }
+    }
+
+    /// With the settings of a mirror.
+    pub fn of(mirror: &Mirror, kit: &Serving, api: Api) -> Self {
+        let mut binary = Binary::bare(mirror.folder());
+        binary.environment.extend(mirror.environment(kit, api));
+        binary
+    }
+
+    /// With that variable, in place of an earlier value.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Runs it to its end.
+    pub async fn run(&self, arguments: &[&str]) -> Ran {
+        self.start(arguments).end().await
+    }
+
+    /// Starts it.
+    pub fn start(&self, arguments: &[&str]) -> Running {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kitmirror"));
+        command.args(arguments);
+        self.spawn(command)
+    }
+
+    /// Starts it from a shell that sets something up first, such as `umask 000`.
+    pub fn start_after(&self, setup: &str, arguments: &[&str]) -> Running {
+        let mut command = Command::new("sh");
+        let script = format!("{setup}; exec \"$0\" \"$@\"");
+        command.arg("-c").arg(script).arg(env!("CARGO_BIN_EXE_kitmirror")).args(arguments);
+        self.spawn(command)
+    }
+
+    fn spawn(&self, mut command: Command) -> Running {
+        command
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        Running { child: command.spawn().expect("the program starts"), since: Instant::now() }
+    }
+}
+
+impl Running {
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("the process runs")
+    }
+
+    /// Sends it a signal by name: `TERM`, `INT`, `STOP`, `CONT`.
+    pub fn signal(&self, name: &str) {
+        let sent = std::process::Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string());
+        let mut sent = sent;
+        assert!(sent.status().expect("kill can be called").success(), "signal {name}");
+    }
+
+    /// Ends it without warning and waits until it is gone; whether it still ran.
+    pub async fn kill(mut self) -> bool {
+        let ran = self.child.try_wait().expect("its state can be read").is_none();
+        self.child.kill().await.expect("it can be killed");
+        ran
+    }
+
+    /// Waits for its end.
+    pub async fn end(self) -> Ran {
+        let since = self.since;
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait_with_output()).await;
+        let output = ended.expect("the process ends in time").expect("its output can be read");
+        let signal = std::os::unix::process::ExitStatusExt::signal(&output.status).unwrap_or(0);
+        Ran {
+            code: output.status.code().unwrap_or(-signal),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            took: since.elapsed(),
+        }
+    }
+
+    /// Waits for its end; with the most memory it ever had resident, in KiB.
+    pub async fn end_with_peak(self) -> (Ran, u64) {
+        let status = format!("/proc/{}/status", self.id());
+        let watch = tokio::spawn(async move {
+            let mut peak = 0;
+            while let Ok(text) = tokio::fs::read_to_string(&status).await {
+                // A process that has ended and was not collected yet has no such line any more.
+                let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+                let Some(line) = line else { break };
+                peak = line.trim().trim_end_matches(" kB").parse().unwrap_or(peak);
+                tokio::time::sleep(Duration::from_millis(3)).await;
+            }
+            peak
+        });
+        let ran = self.end().await;
+        (ran, watch.await.expect("the watch ends"))
+    }
+}
+
+impl Ran {
+    /// Panics unless it ended with that code.
+    #[track_caller]
+    pub fn ended_with(&self, code: i32) -> &Self {
+        assert_eq!(self.code, code, "exit code\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Panics unless stderr holds every one of these texts.
+    #[track_caller]
+    pub fn says(&self, texts: &[&str]) -> &Self {
+        for text in texts {
+            assert!(self.stderr.contains(text), "no {text:?} in\n{}", self.stderr);
+        }
+        self
+    }
+
+    /// All it printed.
+    pub fn output(&self) -> String {
+        format!("{}\n{}", self.stdout, self.stderr)
+    }
+
+    /// What it printed as JSON.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in\n{}", self.stdout))
+    }
+}
