@@ -1,4 +1,7 @@
 //! Behaviour of kitmirror against the simulated Kit, judged by the simulator's journal of truth.
 
+mod faults;
+mod fixtures;
 mod full_load;
+mod incremental;
 mod support;

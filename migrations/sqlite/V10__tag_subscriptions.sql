@@ -6,7 +6,7 @@ create table "tag_subscriptions" (
     "subscription_id" integer, -- Kit's id of the membership (API v3).
     "state" text, -- State of the membership, not of the person (API v3).
     "source" text, -- How the person got here (API v3).
-    "referrer" text, -- Page the person came from.
+    "referrer" text, -- Page the person came from (API v3).
     "_first_seen_at" text not null, -- When the mirror first stored the row.
     "_synced_at" text not null, -- When the row's content last changed here.
     "_deleted_at" text, -- When a reconcile found the row gone at Kit; null while it is there.

@@ -267,8 +267,9 @@ impl KitClient {
     ) -> Result<T, Failure> {
         let raw = self.transport.get(http).await?;
         self.clock.observe(raw.date);
-        let retry_after =
-            raw.retry_after.as_deref().and_then(|value| retry::retry_after(value, SystemTime::now()));
+        // A date is meant by the clock of whoever sent it; ours may be hours off.
+        let now = raw.date.unwrap_or_else(SystemTime::now);
+        let retry_after = raw.retry_after.as_deref().and_then(|value| retry::retry_after(value, now));
         let says = || transport::error_text(&raw.body);
         match raw.status {
             200 => {

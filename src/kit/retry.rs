@@ -85,7 +85,9 @@ impl Attempts {
                 (Verdict::Again { wait, everybody: true }, Kind::SourceThrottled, patience.throttled)
             }
             Failure::Unavailable(_) => {
-                let wait = backoff(self.failed, LONGEST_UNAVAILABLE, jitter);
+                // The last attempt is made when patience ends: a longer wait would outlast it by half.
+                let left = patience.unavailable.saturating_sub(elapsed);
+                let wait = backoff(self.failed, LONGEST_UNAVAILABLE, jitter).min(left);
                 (Verdict::Again { wait, everybody: false }, Kind::SourceUnavailable, patience.unavailable)
             }
             Failure::Unexpected(_) => {

@@ -37,6 +37,8 @@ mod run;
 mod server;
 mod slots;
 mod state;
+#[cfg(test)]
+mod tests;
 mod truth;
 mod v3;
 mod v4;
@@ -176,15 +178,18 @@ impl Simulator {
     pub fn ask(&self, path_and_query: &str) -> (u16, String) {
         let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
         let credentials = self.world.credentials();
-        let mut query = query.to_string();
-        let mut headers = Vec::new();
-        if path.starts_with("/v3") {
-            query = format!("{query}&api_secret={}", credentials.v3_secret);
-        } else {
-            headers.push(("x-kit-api-key".to_string(), credentials.v4_key));
+        if !path.starts_with("/v3") {
+            return self.ask_as(path, query, &[("x-kit-api-key", credentials.v4_key.as_str())]);
         }
-        let incoming = Incoming { method: "GET", path, query: query.as_str(), headers: &headers };
-        let (number, reply) = self.world.answer(incoming);
+        let joint = if query.is_empty() { "" } else { "&" };
+        self.ask_as(path, &format!("{query}{joint}api_secret={}", credentials.v3_secret), &[])
+    }
+
+    /// As [`Simulator::ask`], with nothing but these headers.
+    pub fn ask_as(&self, path: &str, query: &str, headers: &[(&str, &str)]) -> (u16, String) {
+        let headers: Vec<_> =
+            headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let (number, reply) = self.world.answer(Incoming { method: "GET", path, query, headers: &headers });
         self.world.log.amend(number, |request| request.status = reply.status);
         (reply.status, String::from_utf8_lossy(&reply.body).into_owned())
     }

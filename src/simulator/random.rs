@@ -226,9 +226,10 @@ impl Account {
                 change.to(id).at(parent)
             }
             K::Untag | K::LeaveForm | K::LeaveSequence => {
-                let parent = self.pick_parent(kind, chance)?;
-                let members = self.truth_member_ids(parent);
-                let id = chance.choice(members)?;
+                let (parent, id) = (0..50).find_map(|_| {
+                    let parent = self.pick_parent(kind, chance)?;
+                    self.pick_member(parent, chance).map(|id| (parent, id))
+                })?;
                 self.leave(parent, id);
                 change.to(id).at(parent)
             }
@@ -275,7 +276,11 @@ impl Account {
                 Change { broadcast: Some(id), ..change }
             }
             K::EditBroadcast | K::SendBroadcast | K::DeleteBroadcast => {
-                let id = chance.choice(self.truth_ids(&self.broadcasts))?;
+                let mut ids = self.truth_ids(&self.broadcasts);
+                if kind == K::SendBroadcast {
+                    ids.retain(|id| self.is_unsent(*id));
+                }
+                let id = chance.choice(ids)?;
                 let done = match kind {
                     K::EditBroadcast => self
                         .edit_broadcast(id, |broadcast| broadcast.subject = Some(format!("letter {number}"))),

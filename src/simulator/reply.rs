@@ -36,8 +36,6 @@ pub(super) enum Manner {
     Drip { bytes: usize, pause: Duration },
     /// So many bytes, then nothing more, and the connection stays open.
     Stall { after: usize },
-    /// So many bytes, although the header promises all.
-    Short { bytes: usize },
     /// The body in chunks, then blanks without end.
     Endless,
     /// A JSON text of so many bytes, mostly blanks.
@@ -83,10 +81,6 @@ impl Reply {
                 let start = stream::iter([piece(&self.body[..after.min(length)])]);
                 Body::from_stream(start.chain(stream::pending()))
             }
-            Manner::Short { bytes } => {
-                let start = piece(&self.body[..bytes.min(length)]);
-                Body::from_stream(stream::iter([start]))
-            }
             Manner::Endless => {
                 let start = stream::iter([piece(&self.body)]);
                 Body::from_stream(start.chain(stream::repeat_with(|| piece(&[b' '; PIECE]))))
@@ -104,7 +98,7 @@ impl Reply {
         }
         match self.manner {
             // The header promises what the body then does not keep.
-            Manner::Short { .. } | Manner::Stall { .. } | Manner::Drip { .. } => {
+            Manner::Stall { .. } | Manner::Drip { .. } => {
                 response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
             }
             Manner::Bomb { .. } => {

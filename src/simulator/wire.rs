@@ -223,6 +223,10 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let socket = self.get_mut();
+        if socket.cut {
+            // A farewell would reach the client before the reset does.
+            return Poll::Ready(Ok(()));
+        }
         ready!(socket.poll_drain(context))?;
         Pin::new(&mut socket.stream).poll_shutdown(context)
     }

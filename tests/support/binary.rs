@@ -96,9 +96,9 @@ impl Running {
 
     /// Sends it a signal by name: `TERM`, `INT`, `STOP`, `CONT`.
     pub fn signal(&self, name: &str) {
-        let sent = std::process::Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string());
-        let mut sent = sent;
-        assert!(sent.status().expect("kill can be called").success(), "signal {name}");
+        let arguments = [format!("-{name}"), self.id().to_string()];
+        let sent = std::process::Command::new("kill").args(arguments).status();
+        assert!(sent.expect("kill can be called").success(), "signal {name}");
     }
 
     /// Ends it without warning and waits until it is gone; whether it still ran.

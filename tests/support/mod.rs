@@ -4,10 +4,12 @@
 pub mod binary;
 pub mod judge;
 pub mod mirror;
+pub mod scene;
 
-pub use binary::{Binary, Ran};
+pub use binary::Binary;
 pub use judge::Judge;
 pub use mirror::{Api, Mirror};
+pub use scene::Scene;
 
 use kitmirror::simulator::{AccountPlan, Serving, Simulator};
 

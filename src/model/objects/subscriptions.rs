@@ -12,7 +12,7 @@ const SUBSCRIPTION_ID: Column =
     Column::id("subscription_id", "Kit's id of the membership (API v3).").only_v3().v3(From::Member("id"));
 const STATE: Column = Column::text("state", "State of the membership, not of the person (API v3).").only_v3();
 const SOURCE: Column = Column::text("source", "How the person got here (API v3).").only_v3();
-const REFERRER: Column = Column::text("referrer", "Page the person came from.");
+const REFERRER: Column = Column::text("referrer", "Page the person came from (API v3).").only_v3();
 
 /// What is known of a v3 record and not stored: the person is in `subscribers`, the parent is ours.
 const V3_IGNORED: &[&str] = &["subscriber", "subscribable_id", "subscribable_type"];
@@ -69,7 +69,7 @@ pub static FORM_SUBSCRIPTIONS: Object = Object {
         SUBSCRIPTION_ID,
         STATE,
         SOURCE,
-        REFERRER,
+        Column::text("referrer", "Page the person came from."),
         Column::text("utm_source", "UTM source of the visit (API v4).")
             .only_v4()
             .v4(From::Inner("referrer_utm_parameters", "source")),

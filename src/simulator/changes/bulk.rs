@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::NewSubscriber;
 use crate::simulator::account::Account;
+use crate::simulator::members::{MemberRule, Parent};
 use crate::simulator::state::State;
 
 impl Account {
@@ -58,6 +59,23 @@ impl Account {
         let dip = (0..200).map(|_| at(chance.u64(0..all))).find(fits);
         let start = chance.u64(0..all);
         dip.or_else(|| (start..all).chain(0..start).map(at).find(fits))
+    }
+
+    /// Any member of a parent, all with nearly equal chance.
+    pub fn pick_member(&self, parent: Parent, chance: &mut fastrand::Rng) -> Option<i64> {
+        let by_rule = self.rules.get(&parent).map_or(0, MemberRule::count);
+        let joined: Vec<i64> =
+            self.members.get(&parent).into_iter().flat_map(|m| m.keys().copied()).collect();
+        let all = by_rule + joined.len() as u64;
+        if all == 0 {
+            return None;
+        }
+        let at = |n: u64| match (self.rules.get(&parent), n.checked_sub(by_rule)) {
+            (Some(rule), None) => self.base.id(rule.index(n)),
+            (_, n) => joined[n.unwrap_or_default() as usize],
+        };
+        let start = chance.u64(0..all);
+        (start..all).chain(0..start).map(at).find(|id| self.is_member(parent, *id))
     }
 
     fn base_ids(&self, range: Range<u64>) -> impl Iterator<Item = i64> + use<> {

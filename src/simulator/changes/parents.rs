@@ -156,8 +156,7 @@ impl Account {
 
     /// Sends a draft or a scheduled broadcast.
     pub fn send_broadcast(&mut self, id: i64) -> bool {
-        let current = self.broadcasts.get(&id).and_then(History::current);
-        if !current.is_some_and(|broadcast| matches!(broadcast.status, "draft" | "scheduled")) {
+        if !self.is_unsent(id) {
             return false;
         }
         let now = self.now();
@@ -219,6 +218,12 @@ impl Account {
     /// A day from now, for schedules.
     pub fn tomorrow(&self) -> DateTime<Utc> {
         self.now() + TimeDelta::days(1)
+    }
+
+    /// Is it a draft, or scheduled?
+    pub(in crate::simulator) fn is_unsent(&self, id: i64) -> bool {
+        let current = self.broadcasts.get(&id).and_then(History::current);
+        current.is_some_and(|broadcast| matches!(broadcast.status, "draft" | "scheduled"))
     }
 
     fn next_parent(&mut self) -> i64 {

@@ -104,7 +104,10 @@ impl Action {
             Action::Drip { bytes, pause } => reply.manner = Manner::Drip { bytes: *bytes, pause: *pause },
             Action::ResetBeforeHeaders => reply.orders.cut = Some(Cut::BeforeHeaders),
             Action::ResetInBody { bytes } => reply.orders.cut = Some(Cut::InBody(*bytes)),
-            Action::CutBody { bytes } => reply.manner = Manner::Short { bytes: *bytes },
+            Action::CutBody { bytes } => {
+                reply.orders.cut = Some(Cut::InBody(*bytes as u64));
+                reply.orders.politely = true;
+            }
             Action::TruncateBody { bytes } => reply.body.truncate(*bytes),
             Action::ResetNextRequest => reply.orders.reset_next = true,
             Action::EndlessBody => reply.manner = Manner::Endless,
