@@ -4,4 +4,5 @@ mod faults;
 mod fixtures;
 mod full_load;
 mod incremental;
+mod payloads;
 mod support;

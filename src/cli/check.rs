@@ -123,10 +123,12 @@ impl Check {
     pub(super) async fn run(self, global: &Global) -> Outcome {
         let mut points = Points { all: Vec::new(), silent: self.json };
         let settings = settings(global, &mut points)?;
-        let store = database(&settings, &mut points).await;
         let kit = service::client(&settings)?;
-        if let Some(store) = &store {
-            service::attach_limiter(&kit, store).await?;
+        let store = database(&settings, &mut points).await;
+        if let Some(store) = &store
+            && let Err(error) = service::attach_limiter(&kit, store).await
+        {
+            points.failed("database", &error);
         }
         let is_let_in = credential(&settings, &kit, store.as_ref(), &mut points).await;
         let findings = match self.probe && is_let_in {
@@ -265,7 +267,10 @@ fn private(file: &Path, points: &mut Points) {
     match rights::open_to_others(file) {
         Some(mode) => points.warning(
             "permissions",
-            format!("others on this machine can get at {} ({mode:04o}), and it holds personal data", file.display()),
+            format!(
+                "others on this machine can get at {} ({mode:04o}), and it holds personal data",
+                file.display()
+            ),
             format!("chmod 600 {}", file.display()),
         ),
         None => points.ok("permissions", "only its owner can read the database"),
@@ -277,7 +282,10 @@ async fn lease(store: &Store, points: &mut Points) {
         Ok(None) => points.ok("lease", "free: nobody else writes to this mirror"),
         Ok(Some(holder)) => points.warning(
             "lease",
-            format!("another kitmirror ({}) has been writing to this mirror since {}", holder.owner, holder.since),
+            format!(
+                "another kitmirror ({}) has been writing to this mirror since {}",
+                holder.owner, holder.since
+            ),
             "That is fine if it is your service; `sync` has to wait until it is done.",
         ),
         Err(error) => points.failed("lease", &error),
@@ -299,6 +307,7 @@ async fn credential(
                 Some(credential) if error.kind() == Kind::SourceRejectedKey => {
                     points.failed_with("credential", &error, mixed_up(credential));
                 }
+                _ if error.kind().policy().exit_code == 3 => points.failed("database", &error),
                 _ => points.failed("credential", &error),
             }
             return false;
@@ -383,7 +392,9 @@ pub(super) async fn mirror(url: &str) -> Result<Option<Store>, Error> {
         Some(version) if version == latest(store.dialect().await) => Ok(Some(store)),
         Some(version) => Err(Error::new(
             Kind::SchemaMismatch,
-            format!("the tables have schema version {version}, an older one; `kitmirror migrate` upgrades them"),
+            format!(
+                "the tables have schema version {version}, an older one; `kitmirror migrate` upgrades them"
+            ),
         )),
     }
 }
@@ -416,7 +427,10 @@ mod tests {
         };
         let minutes = chrono::TimeDelta::minutes;
         assert_eq!(verdict(Some(noon + minutes(5))).0, Verdict::Ok);
-        assert_eq!(verdict(Some(noon - minutes(6))), (Verdict::Warning, "this machine's clock is 6 min ahead of Kit's".to_owned()));
+        assert_eq!(
+            verdict(Some(noon - minutes(6))),
+            (Verdict::Warning, "this machine's clock is 6 min ahead of Kit's".to_owned())
+        );
         assert_eq!(verdict(Some(noon + minutes(70))).1, "this machine's clock is 1 h 10 min behind Kit's");
         assert_eq!(verdict(None).0, Verdict::Warning);
     }

@@ -80,7 +80,11 @@ impl Plan {
             store.close().await;
         }
         let planned = planned?;
-        if self.json { planned.print_json() } else { planned.print() }
+        if self.json {
+            planned.print_json()
+        } else {
+            planned.print()
+        }
         Ok(0)
     }
 

@@ -7,6 +7,12 @@ use super::quirks::LONE_SURROGATE;
 /// Writes `text` as a JSON string.
 pub(super) fn string(out: &mut String, text: &str) {
     out.push('"');
+    // 0xF4 begins the stand-in for a lone surrogate. One look at the bytes spares most texts the rest.
+    if !text.bytes().any(|byte| byte < 0x20 || matches!(byte, b'"' | b'\\' | 0xF4)) {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     let mut plain_from = 0;
     for (at, c) in text.char_indices() {
         let escape: Option<&str> = match c {
@@ -100,7 +106,7 @@ pub(super) fn integer(out: &mut String, value: i64) {
     if value < 0 {
         out.push('-');
     }
-    out.extend(digits[start..].iter().map(|digit| char::from(*digit)));
+    out.push_str(str::from_utf8(&digits[start..]).expect("digits are ASCII"));
 }
 
 /// Writes a quoted UTC time, with the given microseconds if there are any: `.913` or `.999999`.
@@ -138,10 +144,14 @@ pub(super) fn instant(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(seconds, 0).unwrap_or_default()
 }
 
-fn padded(out: &mut String, value: u32, width: u32) {
-    for power in (0..width).rev() {
-        out.push(char::from(b'0' + (value / 10u32.pow(power) % 10) as u8));
+fn padded(out: &mut String, value: u32, width: usize) {
+    let mut digits = [0u8; 6];
+    let mut rest = value;
+    for digit in digits[..width].iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
     }
+    out.push_str(str::from_utf8(&digits[..width]).expect("digits are ASCII"));
 }
 
 fn hex(out: &mut String, byte: u8) {

@@ -98,12 +98,13 @@ impl Simulator {
         &self.world.clock
     }
 
-    /// Changes the account. Everything in it is stamped with the clock's time.
+    /// Changes the account; what is changed is stamped with the clock's time. Do not ask the simulator
+    /// anything from within.
     pub fn change<R>(&self, change: impl FnOnce(&mut Account) -> R) -> R {
         change(&mut self.world.account_mut())
     }
 
-    /// Reads the truth about the account.
+    /// Reads the truth about the account. Do not ask the simulator anything from within.
     pub fn read<R>(&self, read: impl FnOnce(&Account) -> R) -> R {
         read(&self.world.account())
     }

@@ -1,7 +1,11 @@
 //! Changes by chance, for tests that want a lived-in account: every kind of thing that happens to a real
 //! one, with weights, repeatable by seed.
 
+use std::str::FromStr;
+
 use chrono::TimeDelta;
+use serde::de::IntoDeserializer as _;
+use serde::{Deserialize, Serialize};
 
 use super::account::{Account, Catalogue};
 use super::changes::NewSubscriber;
@@ -9,7 +13,8 @@ use super::members::{Kind, Parent};
 use super::state::State;
 
 /// A kind of change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum ChangeKind {
     SignUp,
@@ -58,7 +63,7 @@ pub enum ChangeKind {
 }
 
 impl ChangeKind {
-    /// Every kind, and how often it happens among [`ChangeKind::total_weight`].
+    /// Every kind, and how often it happens relative to the others.
     const WEIGHTS: [(ChangeKind, u32); 38] = {
         use ChangeKind::*;
         [
@@ -117,6 +122,16 @@ impl ChangeKind {
             }
         }
         ChangeKind::SignUp
+    }
+}
+
+impl FromStr for ChangeKind {
+    type Err = String;
+
+    /// The kind of that name: `cancel`, `delete-subscriber`, `backdated-join`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text: serde::de::value::StrDeserializer<'_, serde::de::value::Error> = text.into_deserializer();
+        ChangeKind::deserialize(text).map_err(|error| error.to_string())
     }
 }
 

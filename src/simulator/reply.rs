@@ -70,20 +70,23 @@ impl Reply {
         }
     }
 
-    /// The response for the HTTP server.
-    pub(super) fn into_response(self) -> Response {
+    /// The response for the HTTP server; a body without end ends at `stop`.
+    pub(super) fn into_response(self, stop: impl Future<Output = ()> + Send + 'static) -> Response {
         let length = self.body.len();
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = match self.manner {
             Manner::Whole => Body::from(self.body),
-            Manner::Drip { bytes, pause } => Body::from_stream(pieces(self.body, bytes, pause)),
+            Manner::Drip { bytes, pause } => {
+                Body::from_stream(pieces(self.body, bytes, pause).take_until(stop))
+            }
             Manner::Stall { after } => {
                 let start = stream::iter([piece(&self.body[..after.min(length)])]);
-                Body::from_stream(start.chain(stream::pending()))
+                Body::from_stream(start.chain(stream::pending()).take_until(stop))
             }
             Manner::Endless => {
                 let start = stream::iter([piece(&self.body)]);
-                Body::from_stream(start.chain(stream::repeat_with(|| piece(&[b' '; PIECE]))))
+                let blanks = stream::repeat_with(|| piece(&[b' '; PIECE]));
+                Body::from_stream(start.chain(blanks).take_until(stop))
             }
             Manner::Huge { bytes } => Body::from_stream(blanks(bytes)),
             Manner::Bomb { bytes } => Body::from_stream(compressed_blanks(bytes)),

@@ -115,13 +115,16 @@ async fn respond(
     };
     let (number, reply) = shared.world.answer(incoming);
     let mut stopping = shared.stopping;
+    let mut until = stopping.clone();
+    // An error means that the server is gone, which is a reason to stop as well.
+    let stop = async move { drop(until.wait_for(|stop| *stop).await) };
     let Reply { delay, orders, status, .. } = reply;
     if !delay.is_zero() {
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
             _ = stopping.wait_for(|stop| *stop) => {
                 line.order(Orders { cut: Some(Cut::BeforeHeaders), ..Orders::default() });
-                return reply.into_response();
+                return reply.into_response(stop);
             }
         }
     }
@@ -129,5 +132,5 @@ async fn respond(
     if orders.cut != Some(Cut::BeforeHeaders) {
         shared.world.log.amend(number, |request| request.status = status);
     }
-    reply.into_response()
+    reply.into_response(stop)
 }

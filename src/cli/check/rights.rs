@@ -98,8 +98,10 @@ mod tests {
 
     #[test]
     fn the_bits_of_owner_group_and_others_count_in_this_order() {
-        let me = Identity::read("Name:\tx\nUid:\t1000\t1000\t1000\t1000\nGid:\t100\t100\t100\t100\nGroups:\t27 44 \n")
-            .unwrap();
+        let me = Identity::read(
+            "Name:\tx\nUid:\t1000\t1000\t1000\t1000\nGid:\t100\t100\t100\t100\nGroups:\t27 44 \n",
+        )
+        .unwrap();
         assert!(me.may_write(0o700, 1000, 5) && me.may_write(0o770, 0, 27) && me.may_write(0o070, 0, 100));
         assert!(!me.may_write(0o577, 1000, 27), "the owner's bits count for the owner");
         assert!(!me.may_write(0o755, 0, 0));
@@ -114,6 +116,9 @@ mod tests {
         assert!(is_mounted_read_only(mounts, Path::new("/app")));
         assert!(!is_mounted_read_only(mounts, Path::new("/data/mirrors")));
         assert!(is_mounted_read_only(mounts, Path::new("/my disk")));
-        assert!(is_mounted_read_only(mounts, Path::new("/database")), "a prefix of a name is no folder above it");
+        assert!(
+            is_mounted_read_only(mounts, Path::new("/database")),
+            "a prefix of a name is no folder above it"
+        );
     }
 }

@@ -33,23 +33,27 @@ impl Sample {
     pub fn lone(&self, now: Time) -> Option<Time> {
         let near = |a: Time, b: Time| (a - b).abs() <= TimeDelta::seconds(3);
         let is_alone = |time: Time| self.times.iter().filter(|other| near(**other, time)).count() == 1;
-        let known = self.times.iter().copied().filter(|time| self.floor.is_none_or(|floor| !near(*time, floor)));
+        let known =
+            self.times.iter().copied().filter(|time| self.floor.is_none_or(|floor| !near(*time, floor)));
         known.filter(|time| now - *time > SETTLED_AFTER).find(|time| is_alone(*time))
     }
 
     /// The day whose count tells most: the one for which the readings differ most.
     pub fn telling_day(&self, now: Time) -> Option<NaiveDate> {
-        let days = self.times.iter().filter(|time| now - **time > SETTLED_AFTER).map(|time| time.date_naive());
+        let days =
+            self.times.iter().filter(|time| now - **time > SETTLED_AFTER).map(|time| time.date_naive());
         let mut days: Vec<NaiveDate> = days.flat_map(|day| [Some(day), day.succ_opt()]).flatten().collect();
         days.sort_unstable();
         days.dedup();
         let tells = |day: &NaiveDate| {
-            let mut counts: Vec<u64> = Reading::all().filter_map(|reading| self.count(reading, *day)).collect();
+            let mut counts: Vec<u64> =
+                Reading::all().filter_map(|reading| self.count(reading, *day)).collect();
             counts.sort_unstable();
             counts.dedup();
             counts.len()
         };
-        let covered = days.into_iter().filter(|day| Reading::all().all(|reading| self.count(reading, *day).is_some()));
+        let covered =
+            days.into_iter().filter(|day| Reading::all().all(|reading| self.count(reading, *day).is_some()));
         covered.max_by_key(tells).filter(|day| tells(day) > 1)
     }
 
@@ -60,9 +64,9 @@ impl Sample {
 
     fn count(&self, reading: Reading, day: NaiveDate) -> Option<u64> {
         let begin = reading.begin(day);
-        self.floor.is_none_or(|floor| floor < begin).then(|| {
-            self.times.iter().filter(|time| **time >= begin).count() as u64
-        })
+        self.floor
+            .is_none_or(|floor| floor < begin)
+            .then(|| self.times.iter().filter(|time| **time >= begin).count() as u64)
     }
 }
 
@@ -110,7 +114,9 @@ impl fmt::Display for Readings {
                 f.write_str(", in which zone it begins is undecided")
             }
             (Some(west), Some(east)) if west == east => write!(f, " and begins by {}", Zone(west)),
-            (Some(west), Some(east)) => write!(f, " and begins by a zone from {} to {}", Zone(west), Zone(east)),
+            (Some(west), Some(east)) => {
+                write!(f, " and begins by a zone from {} to {}", Zone(west), Zone(east))
+            }
             _ => Ok(()),
         }
     }
@@ -183,7 +189,13 @@ mod tests {
 
     #[test]
     fn a_row_to_ask_around_is_alone_old_enough_and_not_where_the_page_ends() {
-        let times = ["2024-05-03T11:59:00Z", "2024-05-03T09:00:01Z", "2024-05-03T09:00:00Z", "2024-05-02T08:00:00Z", "2024-05-01T08:00:00Z"];
+        let times = [
+            "2024-05-03T11:59:00Z",
+            "2024-05-03T09:00:01Z",
+            "2024-05-03T09:00:00Z",
+            "2024-05-02T08:00:00Z",
+            "2024-05-01T08:00:00Z",
+        ];
         let now = at("2024-05-03T12:00:00Z");
         assert_eq!(sample(&times, false).unwrap().lone(now), Some(at("2024-05-02T08:00:00Z")));
         assert_eq!(sample(&times[..4], false).unwrap().lone(now), None);
@@ -198,10 +210,21 @@ mod tests {
         let counted = noon.count(Reading { inclusive: true, zone: 0 }, day).unwrap();
         assert!(noon.readings(day, counted).0.len() > 20);
 
-        let near = sample(&["2024-05-05T12:00:00Z", "2024-05-04T00:10:00Z", "2024-05-03T23:40:00Z", "2024-05-01T00:00:00Z"], true).unwrap();
+        let near = sample(
+            &["2024-05-05T12:00:00Z", "2024-05-04T00:10:00Z", "2024-05-03T23:40:00Z", "2024-05-01T00:00:00Z"],
+            true,
+        )
+        .unwrap();
         let readings = near.readings(at("2024-05-04T00:00:00Z").date_naive(), 2);
-        assert!(readings.is_settled() && readings.to_string().contains("let through itself and begins by UTC+00:00"), "{readings}");
-        assert_eq!(near.readings(at("2024-05-04T00:00:00Z").date_naive(), 9).to_string(), "a bare day fits no reading we know");
+        assert!(
+            readings.is_settled()
+                && readings.to_string().contains("let through itself and begins by UTC+00:00"),
+            "{readings}"
+        );
+        assert_eq!(
+            near.readings(at("2024-05-04T00:00:00Z").date_naive(), 9).to_string(),
+            "a bare day fits no reading we know"
+        );
     }
 
     #[test]

@@ -55,7 +55,8 @@ impl List {
 
     /// The id of the record with the greatest `subscriber_count` up to `most`.
     pub fn largest(&self, most: u64) -> Option<(i64, u64)> {
-        let sized = self.rows.iter().filter_map(|row| Some((row["id"].as_i64()?, row["subscriber_count"].as_u64()?)));
+        let sized =
+            self.rows.iter().filter_map(|row| Some((row["id"].as_i64()?, row["subscriber_count"].as_u64()?)));
         sized.filter(|(_, count)| (1..=most).contains(count)).max_by_key(|(_, count)| *count)
     }
 }

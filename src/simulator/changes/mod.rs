@@ -97,7 +97,7 @@ impl Account {
             stamps: Stamps::inserted(inserted),
         };
         let version = self.version(Some(person));
-        self.people.entry(id).or_insert_with(History::absent).push(version);
+        self.person_history(id).push(version);
         id
     }
 

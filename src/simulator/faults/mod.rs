@@ -21,10 +21,12 @@ use super::request::Version;
 
 /// A fault: what goes wrong, and for which requests.
 ///
-/// ```ignore
-/// Fault::status(503).on("/v4/subscribers").nth(3)
-/// Fault::new(Action::CutBody { bytes: 100 }).on("/v4/tags/*/subscribers").times(2)
-/// Fault::rows(Which::Nth(7), Mutation::Drop("id".into())).on("subscribers").every(5)
+/// ```
+/// use kitmirror::simulator::{Action, Fault, Mutation, Which};
+///
+/// let third_page_fails = Fault::status(503).on("/v4/subscribers").nth(3);
+/// let two_cut_bodies = Fault::new(Action::CutBody { bytes: 100 }).on("/v4/tags/*/subscribers").times(2);
+/// let poison = Fault::rows(Which::Nth(7), Mutation::Drop("id".into())).on("subscribers").every(5);
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault {

@@ -142,6 +142,8 @@ fn every_kind_of_random_change_happens_and_leaves_lists_and_truth_equal() {
     let simulator = still(AccountPlan::new(400));
     let mut chance = fastrand::Rng::with_seed(2);
     for kind in ChangeKind::all() {
+        let name = serde_json::to_value(kind).expect("a name");
+        assert_eq!(name.as_str().map(str::parse), Some(Ok(kind)));
         simulator.clock().advance(TimeDelta::seconds(11));
         let change = simulator.change(|account| account.random_change_of(kind, &mut chance));
         assert!(change.is_some(), "{kind:?}");

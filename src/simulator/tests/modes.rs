@@ -184,6 +184,9 @@ fn every_mode_can_be_set_by_name_and_survives_json() {
         modes.set(assignment).expect(assignment);
         assert_ne!(before, modes, "{assignment} changes something");
     }
+    for name in Modes::NAMES {
+        assert!(modes.clone().set(&format!("{name}=?")).is_err(), "{name} checks its value");
+    }
     let json = serde_json::to_string(&modes).expect("json");
     assert_eq!(serde_json::from_str::<Modes>(&json).expect("modes"), modes);
     assert!(modes.set("lag=soon").is_err() && modes.set("colour=red").is_err() && modes.set("lag").is_err());

@@ -1,6 +1,8 @@
 //! The truth about the account, for whoever judges a mirror: what there is, what there ever was, since
 //! when lists show it, and the journal of what happened.
 
+mod journal;
+
 use std::collections::BTreeSet;
 use std::ops::Deref;
 
@@ -10,13 +12,15 @@ use serde_json::{Map, Value};
 
 use super::account::{Account, Catalogue};
 use super::catalogue::{Broadcast, CustomField, Form, Sequence, Tag};
-use super::history::{ALWAYS, History, Version};
+use super::history::{ALWAYS, Version};
 use super::json;
 use super::members::{Joined, Parent};
 use super::people::{Name, Person, Who};
 use super::quirks::{Quirk, readable};
 use super::rows;
 use super::words;
+
+pub use journal::{JournalEntry, Record, Subject};
 
 /// A record of a small list and since when lists show it as it is.
 #[derive(Debug, Clone, Copy)]
@@ -81,49 +85,6 @@ pub struct TruthMember {
     pub utm: [Option<String>; 5],
     /// Since when lists show this version; nothing if they always did.
     pub visible_from: Option<DateTime<Utc>>,
-}
-
-/// What a journal entry is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Subject {
-    Subscriber(i64),
-    Member(Parent, i64),
-    Tag(i64),
-    Form(i64),
-    Sequence(i64),
-    Broadcast(i64),
-    CustomField(i64),
-}
-
-/// A record before or after a change.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Record {
-    Subscriber(Box<TruthSubscriber>),
-    Member(Box<TruthMember>),
-    Tag(Tag),
-    Form(Box<Form>),
-    Sequence(Box<Sequence>),
-    Broadcast(Box<Broadcast>),
-    CustomField(CustomField),
-}
-
-/// One change of one record.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct JournalEntry {
-    /// Rises with every change of the account.
-    pub serial: u64,
-    /// When it happened.
-    pub at: DateTime<Utc>,
-    /// When lists begin to show it.
-    pub visible_from: DateTime<Utc>,
-    /// What it happened to.
-    pub subject: Subject,
-    /// The record before; nothing if it is new.
-    pub before: Option<Record>,
-    /// The record after; nothing if it is gone.
-    pub after: Option<Record>,
 }
 
 /// The truth.
@@ -283,52 +244,7 @@ impl Account {
         !self.member_versions(parent, subscriber).is_empty()
     }
 
-    /// Everything that happened, in order.
-    pub fn journal(&self) -> Vec<JournalEntry> {
-        let mut entries = Vec::new();
-        for (id, history) in &self.people {
-            entries.extend(changes_of(history, Subject::Subscriber(*id), |person| {
-                Record::Subscriber(Box::new(self.truth_of(Who::Record(person), None)))
-            }));
-        }
-        for (parent, histories) in &self.members {
-            for (id, history) in histories {
-                // For the state of the subscription the person as he is, or was last, has to do.
-                let last = self.people.get(id);
-                let last =
-                    last.and_then(|history| history.versions().iter().rev().find_map(|v| v.value.as_ref()));
-                let who = last.map(Who::Record).or_else(|| self.base.index_of(*id).map(Who::Rule));
-                let Some(who) = who else { continue };
-                entries.extend(changes_of(history, Subject::Member(*parent, *id), |membership| {
-                    let joined = Joined::Record(membership);
-                    Record::Member(Box::new(self.truth_of_member(*parent, who, joined, None)))
-                }));
-            }
-        }
-        for (id, history) in &self.tags {
-            entries.extend(changes_of(history, Subject::Tag(*id), |tag| Record::Tag(tag.clone())));
-        }
-        for (id, history) in &self.forms {
-            let record = |form: &Form| Record::Form(Box::new(form.clone()));
-            entries.extend(changes_of(history, Subject::Form(*id), record));
-        }
-        for (id, history) in &self.sequences {
-            let record = |sequence: &Sequence| Record::Sequence(Box::new(sequence.clone()));
-            entries.extend(changes_of(history, Subject::Sequence(*id), record));
-        }
-        for (id, history) in &self.broadcasts {
-            let record = |broadcast: &Broadcast| Record::Broadcast(Box::new(broadcast.clone()));
-            entries.extend(changes_of(history, Subject::Broadcast(*id), record));
-        }
-        for (id, history) in &self.custom_fields {
-            let record = |field: &CustomField| Record::CustomField(field.clone());
-            entries.extend(changes_of(history, Subject::CustomField(*id), record));
-        }
-        entries.sort_by_key(|entry| entry.serial);
-        entries
-    }
-
-    /// Does any change not show in lists yet?
+    /// Do lists show every change by then?
     pub fn is_settled_at(&self, time: DateTime<Utc>) -> bool {
         fn settled<T>(list: &Catalogue<T>, time: i64) -> bool {
             list.values().all(|history| history.visible_from() <= time)
@@ -426,25 +342,4 @@ fn truths<T>(list: &Catalogue<T>) -> Vec<Truth<'_, T>> {
 fn versions<T>(list: &Catalogue<T>, id: i64) -> Vec<&T> {
     let versions = list.get(&id).into_iter().flat_map(|history| history.versions());
     versions.filter_map(|version| version.value.as_ref()).collect()
-}
-
-/// The changes in a history: everything but what was there from the start.
-fn changes_of<'a, T>(
-    history: &'a History<T>,
-    subject: Subject,
-    record: impl Fn(&'a T) -> Record + 'a,
-) -> impl Iterator<Item = JournalEntry> + 'a {
-    let versions = history.versions();
-    (0..versions.len()).filter(|n| versions[*n].at != ALWAYS).map(move |n| {
-        let version = &versions[n];
-        let before = n.checked_sub(1).and_then(|n| versions[n].value.as_ref());
-        JournalEntry {
-            serial: version.serial,
-            at: json::instant(version.at),
-            visible_from: json::instant(version.at.max(version.visible_from)),
-            subject,
-            before: before.map(&record),
-            after: version.value.as_ref().map(&record),
-        }
-    })
 }

@@ -1,10 +1,13 @@
 //! Every question that Kit's documents leave open, as a switch: the mirror has to be right under each
 //! answer. The defaults are the likeliest ones.
 
+mod window;
+
 use std::str::FromStr;
 
-use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
+
+pub(super) use window::Window;
 
 /// Declares an enum of answers with the names used on the command line.
 macro_rules! answers {
@@ -342,6 +345,36 @@ impl Default for Modes {
 }
 
 impl Modes {
+    /// The names that [`Modes::set`] knows.
+    pub const NAMES: [&str; 26] = [
+        "filter_edge",
+        "filter_granularity",
+        "filter_zone_hours",
+        "time_cursor",
+        "tag_cursor",
+        "bumps",
+        "backdated_bumps",
+        "v3_subscriptions",
+        "v3_tag_time",
+        "v3_order",
+        "beyond_end",
+        "v3_cancelled_at",
+        "too_many_rows",
+        "page_cap",
+        "count_scope",
+        "sequence_rows",
+        "retagging_moves",
+        "limit_retry_after",
+        "limit_body",
+        "cursor_ttl_seconds",
+        "stale_cursor",
+        "date_skew_seconds",
+        "date_missing",
+        "lag",
+        "gzip",
+        "etags",
+    ];
+
     /// Sets one mode from `name=value`, as on the command line: `filter_edge=exclusive`, `lag=kit`,
     /// `bumps=edit+cancel`, `page_cap=100`.
     pub fn set(&mut self, assignment: &str) -> Result<(), String> {
@@ -373,63 +406,9 @@ impl Modes {
             "lag" => self.lag = value.parse()?,
             "gzip" => self.gzip = number(value)?,
             "etags" => self.etags = number(value)?,
-            _ => return Err(format!("`{name}` is not a mode")),
+            _ => return Err(format!("`{name}` is none of {}", Self::NAMES.join(", "))),
         }
         Ok(())
-    }
-
-    /// The seconds a date filter lets pass, both ends included; `from` and `to` as the client wrote them.
-    pub(super) fn window(&self, from: Option<&str>, to: Option<&str>) -> Result<Window, BadDate> {
-        let mut window = Window::ALL;
-        if let Some(text) = from {
-            let (first, last) = self.moment(text)?;
-            window.from = if self.filter_edge == Edge::Inclusive { first } else { last + 1 };
-        }
-        if let Some(text) = to {
-            let (first, last) = self.moment(text)?;
-            window.to = if self.filter_edge == Edge::Inclusive { last } else { first - 1 };
-        }
-        Ok(window)
-    }
-
-    /// The first and last second of the day, or the second, that the text means.
-    fn moment(&self, text: &str) -> Result<(i64, i64), BadDate> {
-        let zone = TimeDelta::hours(self.filter_zone_hours.into()).num_seconds();
-        let day_of = |date: chrono::NaiveDate| {
-            let first = date.and_time(chrono::NaiveTime::MIN).and_utc().timestamp() - zone;
-            (first, first + 86_399)
-        };
-        if let Ok(date) = text.parse::<chrono::NaiveDate>() {
-            return Ok(day_of(date));
-        }
-        let time: chrono::DateTime<chrono::Utc> = text.parse().map_err(|_| BadDate)?;
-        Ok(match self.filter_granularity {
-            Granularity::Second => (time.timestamp(), time.timestamp()),
-            Granularity::Day => day_of((time + TimeDelta::seconds(zone)).date_naive()),
-        })
-    }
-}
-
-/// A date nobody can read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct BadDate;
-
-/// Seconds from one to another, both included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Window {
-    pub(super) from: i64,
-    pub(super) to: i64,
-}
-
-impl Window {
-    pub(super) const ALL: Window = Window { from: i64::MIN, to: i64::MAX };
-
-    pub(super) fn contains(self, time: i64) -> bool {
-        self.from <= time && time <= self.to
-    }
-
-    pub(super) fn is_all(self) -> bool {
-        self == Window::ALL
     }
 }
 
