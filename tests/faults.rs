@@ -2,6 +2,7 @@
 //! that is documented, with its watermark where it was and nothing lost after the next run.
 
 use crate::support::judge::{Judge, Strictness};
+use crate::support::tls::{Authority, Flaw};
 use crate::support::{Api, Binary, Mirror, kit};
 use futures_util::future::join_all;
 use kitmirror::error::Kind;
@@ -227,6 +228,45 @@ async fn a_host_that_is_gone_for_a_moment_is_waited_for() {
         running.end().await.ended_with(0).says(&["asking again"]);
         drop(again);
         Judge::compare(&mirror, &sim, api, Strictness::Equal).await.agrees();
+    }))
+    .await;
+}
+
+/// H-05, S-05. A certificate that is not in order ends it at once, with a word about certificates; the
+/// same host with a good one is spoken to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_not_in_order_is_refused() {
+    let authority = Authority::new();
+    let flaws = [
+        Flaw::SelfSigned,
+        Flaw::UnknownIssuer,
+        Flaw::Expired,
+        Flaw::NotYetValid,
+        Flaw::OtherHost,
+        Flaw::ForClients,
+        Flaw::None,
+    ];
+    join_all(flaws.map(|flaw| {
+        let address = authority.host(flaw);
+        let roots = authority.pem.clone();
+        async move {
+            let mirror = Mirror::new();
+            let file = mirror.folder().join("roots.pem");
+            std::fs::write(&file, roots).expect("the roots are written");
+            let binary = Binary::bare(mirror.folder())
+                .set("SSL_CERT_FILE", file.display().to_string())
+                .set("KIT_API_KEY", "a-key")
+                .set("KITMIRROR_KIT_API_URL", format!("https://localhost:{}/v4", address.port()))
+                .set("DATABASE_URL", mirror.url());
+            let ran = binary.run(&["sync"]).await;
+            if flaw == Flaw::None {
+                ran.ended_with(2).says(&["does not accept the credential"]);
+            } else {
+                ran.ended_with(5).says(&["the TLS connection was refused", "root certificates"]);
+            }
+            assert!(ran.took < Duration::from_secs(5), "{flaw:?}: {:?}", ran.took);
+            assert!(!mirror.file().exists());
+        }
     }))
     .await;
 }

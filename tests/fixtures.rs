@@ -55,7 +55,12 @@ fn every_declared_column_is_filled_by_some_fixture_of_its_version() {
                 if declared && !optional.contains(&column.name) {
                     assert!(present, "{}.{} is in no record of {version}", object.name, column.name);
                 }
-                assert!(declared || !present, "{}.{} is not declared for {version}", object.name, column.name);
+                assert!(
+                    declared || !present,
+                    "{}.{} is not declared for {version}",
+                    object.name,
+                    column.name
+                );
             }
         }
     }

@@ -8,8 +8,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use kitmirror::error::Kind;
 use kitmirror::replication::{Mode, Report};
 use kitmirror::simulator::{
-    AccountPlan, ChangeKind, Fault, Lag, Mutation, NewSubscriber, Parent, StaleCursor, State, TimeCursor,
-    Which,
+    AccountPlan, Bumps, ChangeKind, Fault, Lag, Mutation, NewSubscriber, Parent, StaleCursor, State,
+    TimeCursor, Which,
 };
 use kitmirror::store::Outcome;
 use std::collections::BTreeSet;
@@ -136,6 +136,7 @@ async fn cancellations_of_one_second_cross_page_edges_whole() {
         for mode in TIME_CURSORS {
             let scene = Scene::loaded_with(AccountPlan::new(600), api, |modes| {
                 modes.page_cap = Some(50);
+                modes.bumps = Bumps::NONE;
                 modes.time_cursor = mode;
             })
             .await;
@@ -151,8 +152,11 @@ async fn cancellations_of_one_second_cross_page_edges_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn fifteen_hundred_cancellations_of_one_second_are_all_found() {
     for mode in TIME_CURSORS {
-        let scene =
-            Scene::loaded_with(AccountPlan::new(2_500), Api::V4, |modes| modes.time_cursor = mode).await;
+        let scene = Scene::loaded_with(AccountPlan::new(2_500), Api::V4, |modes| {
+            modes.bumps = Bumps::NONE;
+            modes.time_cursor = mode;
+        })
+        .await;
         let people = scene.change(|account| account.cancel_many(0, 1_500));
         assert_eq!(people.len(), 1_500);
         scene.sync().await;
@@ -171,6 +175,7 @@ async fn a_second_of_cancellations_may_begin_anywhere_on_a_page() {
         for newer in [1, 10, 48, 49, 50, 51] {
             let scene = Scene::loaded_with(AccountPlan::new(400), Api::V4, |modes| {
                 modes.page_cap = Some(50);
+                modes.bumps = Bumps::NONE;
                 modes.time_cursor = mode;
             })
             .await;
@@ -190,6 +195,7 @@ async fn cancellations_of_one_second_are_found_where_there_are_no_others() {
         let scene = Scene::new(AccountPlan::new(400), Api::V4).await;
         scene.kit.set_modes(|modes| {
             modes.page_cap = Some(50);
+            modes.bumps = Bumps::NONE;
             modes.time_cursor = mode;
         });
         scene.sync().await;
@@ -341,7 +347,10 @@ async fn the_failure_of_one_parent_leaves_only_that_parent_behind() {
         let tags: Vec<i64> = scene.kit.read(|account| account.tags().iter().map(|tag| tag.id).collect());
         let before = scene.watermarks("tag_subscriptions").await;
         let fault = scene.kit.faults().add(Fault::status(422).on(&format!("/tags/{}/", tags[2])));
-        scene.change(|account| tags.iter().for_each(|tag| assert_eq!(account.tag_many(*tag, 0, 3).len(), 3)));
+        scene.change(|account| {
+            let people = account.import_subscribers(3);
+            tags.iter().for_each(|tag| people.iter().for_each(|id| assert!(account.tag(*tag, *id))));
+        });
         let report = scene.try_sync().await;
         assert_eq!(outcome(&report, "tag_subscriptions"), Outcome::Failed, "{report:#?}");
         assert_eq!(outcome(&report, "form_subscriptions"), Outcome::Complete);
@@ -496,6 +505,28 @@ async fn many_cancellations_that_show_one_by_one_are_all_found() {
         scene.later(TimeDelta::hours(1));
         scene.sync().await;
         scene.holds_ids("cancelled_subscribers", "id", people).await;
+        scene.holds_everything().await;
+    }
+}
+
+/// M06. Late enough to stand behind a whole page of newer ones that are stored already.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancellation_that_shows_behind_a_page_of_newer_ones_is_found() {
+    for api in Api::VERSIONS {
+        let scene = Scene::loaded_with(AccountPlan::new(400), api, |modes| {
+            modes.page_cap = Some(50);
+            modes.bumps = Bumps::NONE;
+            modes.lag = Lag::Seconds(600);
+        })
+        .await;
+        let late = scene.change(|account| account.cancel_many(0, 3));
+        scene.later(TimeDelta::seconds(1));
+        scene.kit.set_modes(|modes| modes.lag = Lag::None);
+        scene.change(|account| account.cancel_many(0, 120));
+        scene.sync().await;
+        scene.later(TimeDelta::minutes(11));
+        scene.sync().await;
+        scene.holds_ids("cancelled_subscribers", "id", late).await;
         scene.holds_everything().await;
     }
 }
@@ -929,7 +960,7 @@ async fn a_run_over_many_parents_goes_on_with_those_it_has_not_reached() {
         let done =
             "select count(watermark) from sync_state where object = 'tag_subscriptions' and partition <> ''";
         let reached = scene.mirror.number(done).await;
-        assert!((15..30).contains(&reached), "{api:?}: {reached}");
+        assert!((10..30).contains(&reached), "{api:?}: {reached}");
         scene.kit.clear_requests();
         scene.sync().await;
         scene.equals_kit().await;

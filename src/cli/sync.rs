@@ -57,7 +57,10 @@ impl Sync {
         let request = Request { objects: objects::needed_for(&wanted), full: self.full };
         let (stop, signal) = stop_on_signal();
         let progress = Progress::new(global.quiet);
-        let session = Session::open(&settings, &stop).await?;
+        let session = tokio::select! {
+            session = Session::open(&settings, &stop) => session?,
+            () = stop.requested() => return Ok(signal.load(Ordering::Relaxed)),
+        };
         for step in &session.migrated {
             tracing::debug!("Applied the migration {step}");
         }

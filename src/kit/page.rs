@@ -1,7 +1,9 @@
 //! Body → `Page`. Pure. Anything but the documented envelope is an error and never an empty page:
 //! an error page read as "no rows" would end a list early.
 
+use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+use std::fmt;
 use std::ops::Range;
 
 use crate::model::record::Record;
@@ -89,10 +91,10 @@ pub fn parse(body: String, list: &str, paging: Paging, served_at: Time) -> Resul
         serde_json::from_str(&body).map_err(|error| NotAPage::NotJson(plain(&error)))?;
     let rows =
         envelope.get(list).ok_or_else(|| NotAPage::Shape(format!("the answer has no member \"{list}\"")))?;
-    let rows: Vec<&RawValue> = serde_json::from_str(rows.get())
+    let Rows { kept: rows, count } = serde_json::from_str(rows.get())
         .map_err(|_| NotAPage::Shape(format!("the member \"{list}\" of the answer is not an array")))?;
-    if rows.len() > MAX_ROWS {
-        return Err(NotAPage::Shape(format!("{} rows in one answer, more than {MAX_ROWS}", rows.len())));
+    if count > MAX_ROWS {
+        return Err(NotAPage::Shape(format!("{count} rows in one answer, more than {MAX_ROWS}")));
     }
     let records = rows
         .iter()
@@ -108,6 +110,43 @@ pub fn parse(body: String, list: &str, paging: Paging, served_at: Time) -> Resul
         Paging::Cursor { .. } => cursor(&envelope)?,
     };
     Ok(Page { records, place, total, served_at, body })
+}
+
+/// The items of an array. Those beyond [`MAX_ROWS`] are counted and not kept: ten million empty ones fit
+/// into one body, and a list of them would take many times its size.
+struct Rows<'a> {
+    kept: Vec<&'a RawValue>,
+    count: usize,
+}
+
+impl<'de> Deserialize<'de> for Rows<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Items;
+
+        impl<'de> Visitor<'de> for Items {
+            type Value = Rows<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+                let mut rows = Rows { kept: Vec::new(), count: 0 };
+                while rows.count < MAX_ROWS
+                    && let Some(row) = items.next_element()?
+                {
+                    rows.kept.push(row);
+                    rows.count += 1;
+                }
+                while items.next_element::<IgnoredAny>()?.is_some() {
+                    rows.count += 1;
+                }
+                Ok(rows)
+            }
+        }
+
+        deserializer.deserialize_seq(Items)
+    }
 }
 
 /// v3: `total_pages` and `total_subscribers` or `total_subscriptions`.

@@ -18,9 +18,9 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
-use crate::kit::Meter;
-use crate::model::{Object, Source};
-use crate::store::{Counts, Outcome};
+use crate::kit::{Meter, Patience};
+use crate::model::{Object, Source, objects};
+use crate::store::{Counts, Outcome, Store};
 use plan::{ObjectPlan, PartitionPlan};
 
 /// Partitions read side by side. More of them hides latency, it does not raise the rate: the limiter is shared.
@@ -129,14 +129,24 @@ pub async fn run(cx: &Context<'_>, request: &Request) -> Report {
     report
 }
 
-/// Notes a requested full load, and tells the limiter how long the job is.
+/// Notes a requested full load, and one that is needed because a table was emptied; tells the limiter how
+/// long the job is.
 async fn prepare(cx: &Context<'_>, request: &Request) -> Result<()> {
+    let emptied = emptied_tables(cx.store).await?;
     let mut expected: u64 = 0;
     for object in &request.objects {
         if matches!(object.source, Source::ViewOf(_)) {
             continue;
         }
-        if request.full {
+        if emptied.contains(&object.table) {
+            tracing::warn!(
+                object.name = object.name,
+                "The table {} was emptied; loading it again",
+                object.table
+            );
+            cx.store.forget_rows(object).await?;
+        }
+        if request.full || emptied.contains(&object.table) {
             cx.store.request_full(object).await?;
         }
         let Some(plan) = plan_object(cx, object).await? else { continue };
@@ -151,23 +161,29 @@ async fn prepare(cx: &Context<'_>, request: &Request) -> Result<()> {
     Ok(())
 }
 
+/// Tables that are empty although rows were stored in them. Rows and progress live in one database, so this
+/// is no restored backup: somebody emptied them, and an incremental run would never bring the rows back.
+async fn emptied_tables(store: &Store) -> Result<Vec<&'static str>> {
+    let mut emptied = Vec::new();
+    for object in objects::tables() {
+        let mut claimed = 0;
+        for writer in objects::ALL.iter().filter(|writer| writer.table == object.table) {
+            claimed += store.states(writer).await?.iter().map(|state| state.rows).sum::<i64>();
+        }
+        if claimed > 0 && !store.has_rows(object).await? {
+            emptied.push(object.table);
+        }
+    }
+    Ok(emptied)
+}
+
 async fn plan_object(cx: &Context<'_>, object: &'static Object) -> Result<Option<ObjectPlan>> {
     let states = cx.store.states(object).await?;
     let parents = match object.parent() {
         Some(parent) => cx.store.ids(parent).await?,
         None => Vec::new(),
     };
-    // Rows and progress live in one database, so this is no restored backup: somebody emptied the table.
-    let claimed: i64 = states.iter().map(|state| state.rows).sum();
-    let reload = claimed > 0 && !cx.store.has_rows(object).await?;
-    if reload {
-        tracing::warn!(
-            object.name = object.name,
-            "{} is empty although {claimed} rows were stored; loading it again",
-            object.table
-        );
-    }
-    Ok(plan::object(object, cx.kit.version(), states, &parents, reload))
+    Ok(plan::object(object, cx.kit.version(), states, &parents))
 }
 
 /// One object. Gives the error that must end the whole run, if there was one, beside the report.
@@ -249,6 +265,10 @@ async fn partitions(
                 return;
             }
             let result = extractor::extract(cx, plan, partition, run, meter).await;
+            let result = match result {
+                Err(error) if error.kind() == Kind::SourceRefused => Err(rejected_key(cx, meter).await.unwrap_or(error)),
+                result => result,
+            };
             let result = result.map_err(|error| error.about(subject(plan.object, &partition.partition)));
             let noted = match &result {
                 Ok(_) => Ok(()),
@@ -273,6 +293,12 @@ async fn partitions(
             }
         })
         .await;
+}
+
+/// Refused for this object, or was the key revoked? The account request tells them apart.
+async fn rejected_key(cx: &Context<'_>, meter: &Meter) -> Option<Error> {
+    let asked = cx.kit.account(Patience::FIRST_CONTACT, meter).await;
+    asked.err().filter(|error| error.kind() == Kind::SourceRejectedKey)
 }
 
 /// `tags/42`, or `tags` for a whole list.

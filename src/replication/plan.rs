@@ -62,14 +62,12 @@ impl PartitionPlan {
     }
 }
 
-/// Plans one object. `parents` are the ids of its parents (ignored for a whole list); `reload` says that
-/// what the states claim is not there any more, so that everything is read again.
+/// Plans one object. `parents` are the ids of its parents (ignored for a whole list).
 pub fn object(
     object: &'static Object,
     version: ApiVersion,
     states: Vec<State>,
     parents: &[i64],
-    reload: bool,
 ) -> Option<ObjectPlan> {
     let endpoint = object.endpoint(version)?;
     let fingerprint = object.shape(version);
@@ -83,7 +81,7 @@ pub fn object(
         .into_iter()
         .map(|partition| {
             let state = states.iter().find(|state| state.partition == partition).cloned();
-            let full = reload || is_due(state.as_ref(), requested);
+            let full = is_due(state.as_ref(), requested);
             PartitionPlan { partition, state, full }
         })
         .collect();
@@ -122,7 +120,7 @@ mod tests {
     #[test]
     fn new_parents_are_read_in_full_and_first_then_those_that_waited_longest() {
         let states = vec![state("1", Some("2024-05-02T00:00:00Z")), state("2", Some("2024-05-01T00:00:00Z"))];
-        let plan = object(&objects::TAG_SUBSCRIPTIONS, ApiVersion::V4, states, &[1, 2, 3], false).unwrap();
+        let plan = object(&objects::TAG_SUBSCRIPTIONS, ApiVersion::V4, states, &[1, 2, 3]).unwrap();
         assert_eq!(order(&plan), [("3", Mode::Full), ("2", Mode::Incremental), ("1", Mode::Incremental)]);
         assert_eq!(plan.mode, Mode::Full);
     }
@@ -133,7 +131,7 @@ mod tests {
         let mut states =
             vec![state("1", Some("2024-05-02T00:00:00Z")), state("2", Some("2024-05-01T00:00:00Z"))];
         states.push(State { full_requested_at: time::parse("2024-05-01T12:00:00Z"), ..state("", None) });
-        let plan = object(&objects::TAG_SUBSCRIPTIONS, ApiVersion::V4, states, &[1, 2], false).unwrap();
+        let plan = object(&objects::TAG_SUBSCRIPTIONS, ApiVersion::V4, states, &[1, 2]).unwrap();
         assert_eq!(order(&plan), [("2", Mode::Full), ("1", Mode::Incremental)]);
     }
 
@@ -141,12 +139,12 @@ mod tests {
     #[test]
     fn state_made_under_another_api_version_is_not_gone_on_from() {
         let states = vec![state("1", Some("2024-05-02T00:00:00Z"))];
-        let plan = object(&objects::TAG_SUBSCRIPTIONS, ApiVersion::V3, states, &[1], false).unwrap();
+        let plan = object(&objects::TAG_SUBSCRIPTIONS, ApiVersion::V3, states, &[1]).unwrap();
         assert_eq!(order(&plan), [("1", Mode::Full)]);
     }
 
     #[test]
     fn a_view_has_nothing_to_plan() {
-        assert!(object(&objects::SUBSCRIBER_TAGS, ApiVersion::V4, Vec::new(), &[], false).is_none());
+        assert!(object(&objects::SUBSCRIBER_TAGS, ApiVersion::V4, Vec::new(), &[]).is_none());
     }
 }

@@ -31,6 +31,8 @@ impl<T> History<T> {
     }
 
     pub(super) fn push(&mut self, version: Version<T>) {
+        // Most records see few changes, and there may be a hundred thousand of them.
+        self.0.reserve_exact(1);
         self.0.push(version);
     }
 

@@ -329,6 +329,14 @@ impl Store {
         .await
     }
 
+    /// Forgets how many rows an object has: they are gone.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn forget_rows(&self, object: &'static Object) -> Result<()> {
+        state::forget_rows(&mut *self.connection.lock().await, object.name).await
+    }
+
     /// All partitions of an object are complete; `began_at` is the source's clock before the first.
     ///
     /// # Errors

@@ -195,6 +195,12 @@ pub(super) async fn complete_object(
     connection.run("write sync_state", sql, &values).await.map(drop)
 }
 
+/// Forgets how many rows an object has.
+pub(super) async fn forget_rows(connection: &mut Connection, object: &str) -> Result<()> {
+    let sql = "update sync_state set rows = 0 where object = ?";
+    connection.run("write sync_state", sql, &[text(object)]).await.map(drop)
+}
+
 /// Remembers that a full load was asked for, unless one is under way already.
 pub(super) async fn request_full(connection: &mut Connection, object: &str, now: Time) -> Result<()> {
     ensure(connection, object, "").await?;

@@ -97,10 +97,11 @@ impl Mirror {
         stop: &Stop,
     ) -> Result<Report, Error> {
         let settings = self.load(kit, api);
-        let session = Session::open(&settings, stop).await?;
+        // On the heap: tests run many of these side by side on one small stack.
+        let session = Box::pin(Session::open(&settings, stop)).await?;
         let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
         let request = Request { objects: objects::needed_for(&wanted), full };
-        let report = session.replicate(&request, &Silent, stop).await;
+        let report = Box::pin(session.replicate(&request, &Silent, stop)).await;
         session.close().await;
         Ok(report)
     }

@@ -4,6 +4,7 @@
 pub mod binary;
 pub mod judge;
 pub mod mirror;
+pub mod tls;
 pub mod scene;
 
 pub use binary::Binary;

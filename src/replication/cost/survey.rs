@@ -3,12 +3,14 @@
 
 use serde::Serialize;
 use std::collections::HashMap;
+use std::time::SystemTime;
 
 use super::{Certainty, Cost};
 use crate::error::{Error, Kind, Result};
 use crate::kit::{KitClient, Meter, Page, PageRequest, Place, Position};
 use crate::model::record::Record;
-use crate::model::{Endpoint, Object, Paging, V3_PER_PAGE, time};
+use crate::model::{Endpoint, Object, Paging, Time, V3_PER_PAGE, time};
+use crate::replication::emptied_tables;
 use crate::replication::pass::{Pass, Terms};
 use crate::replication::plan::{self, Mode, ObjectPlan, PartitionPlan};
 use crate::store::{State, Store};
@@ -129,22 +131,23 @@ impl Asked<'_> {
     /// The plan the run will make, without what it writes on the way.
     async fn plan(&mut self, object: &'static Object) -> Result<Option<ObjectPlan>> {
         let mut states = Vec::new();
-        let mut reload = false;
+        let mut full = self.survey.full;
         if let Some(store) = self.survey.store {
             states = store.states(object).await?;
-            reload = states.iter().any(|state| state.rows > 0) && !store.has_rows(object).await?;
+            full |= emptied_tables(store).await?.contains(&object.table);
         }
-        if self.survey.full && !states.iter().any(|state| state.partition.is_empty()) {
+        if full && !states.iter().any(|state| state.partition.is_empty()) {
             states.push(State::default());
         }
-        if let Some(whole) = states.iter_mut().find(|state| self.survey.full && state.partition.is_empty()) {
-            whole.full_requested_at.get_or_insert(self.survey.kit.source_now());
+        if let Some(whole) = states.iter_mut().find(|state| full && state.partition.is_empty()) {
+            // By our own clock, as the run would note it.
+            whole.full_requested_at.get_or_insert(Time::from(SystemTime::now()));
         }
         let parents = match object.parent() {
             Some(parent) => self.parents(parent).await?,
             None => Vec::new(),
         };
-        Ok(plan::object(object, self.survey.kit.version(), states, &parents, reload))
+        Ok(plan::object(object, self.survey.kit.version(), states, &parents))
     }
 
     async fn parents(&mut self, parent: &'static Object) -> Result<Vec<i64>> {

@@ -1,0 +1,471 @@
+//! Lists that move while they are read, and pages that are not what they should be: a pass is complete or
+//! it failed with its watermark where it was; it is never silently short.
+
+use crate::support::judge::Strictness;
+use crate::support::scene::{of, outcome};
+use crate::support::{Api, Scene};
+use chrono::TimeDelta;
+use kitmirror::replication::Report;
+use kitmirror::simulator::{
+    Account, AccountPlan, Action, Bumps, ChangeKind, Churn, Fault, Mutation, PageFault, Parent, State, Which,
+};
+use kitmirror::store::Outcome;
+use std::collections::BTreeSet;
+
+/// The list of subscribers.
+fn subscribers(api: Api) -> &'static str {
+    if api == Api::V3 { "/v3/subscribers" } else { "/v4/subscribers" }
+}
+
+/// The lists of members of tags.
+fn tagged(api: Api) -> &'static str {
+    if api == Api::V3 { "/v3/tags/*/subscriptions" } else { "/v4/tags/*/subscribers" }
+}
+
+/// The people whom v3's `/subscribers` shows.
+fn active(account: &Account) -> BTreeSet<i64> {
+    account.subscribers().filter(|person| person.state == "active").map(|person| person.id).collect()
+}
+
+/// An account of several pages in v3 and, with pages of 50, in v4.
+async fn several_pages(api: Api, plan: AccountPlan) -> Scene {
+    let scene = Scene::new(plan, api).await;
+    scene.kit.set_modes(|modes| modes.page_cap = Some(50));
+    scene
+}
+
+// --- Lists that move --------------------------------------------------------------------------------
+
+/// M01, G-02. Deletions shift later rows towards the front, past a reader who walks forward.
+#[tokio::test(flavor = "multi_thread")]
+async fn people_deleted_while_the_list_is_read_take_nobody_with_them() {
+    for api in Api::VERSIONS {
+        for (every, seed) in [(1, 1), (1, 2), (1, 3), (3, 4), (3, 5), (10, 6)] {
+            let scene = several_pages(api, AccountPlan::new(900).seed(seed)).await;
+            scene.kit.churn(Churn::every(every, ChangeKind::DeleteSubscriber).on("/subscribers").seed(seed));
+            scene.sync().await;
+            scene.kit.clear_churn();
+            scene.holds_everything().await;
+        }
+    }
+}
+
+/// M01, M02, G-02. People come back in the middle of the list and others leave it.
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_who_is_listed_all_the_time_is_found_while_others_come_and_go() {
+    for api in Api::VERSIONS {
+        for (every, seed) in [(1, 1), (1, 2), (1, 3), (1, 4), (3, 5), (3, 6), (10, 7), (10, 8)] {
+            let scene = several_pages(api, AccountPlan::new(900).seed(seed)).await;
+            let before = scene.kit.read(active);
+            let churn = Churn::every(every, ChangeKind::DeleteSubscriber)
+                .or(ChangeKind::Reactivate)
+                .or(ChangeKind::BackdatedSignUp)
+                .or(ChangeKind::SignUp);
+            scene.kit.churn(churn.on(subscribers(api)).seed(seed));
+            scene.sync().await;
+            scene.kit.clear_churn();
+            let after = scene.kit.read(active);
+            scene.holds_ids("subscribers", "id", before.intersection(&after).copied()).await;
+            scene.sync_full().await;
+            scene.holds_everything().await;
+        }
+    }
+}
+
+/// M01, G-02. The same in lists of members, whole and new.
+#[tokio::test(flavor = "multi_thread")]
+async fn members_who_leave_while_their_list_is_read_take_nobody_with_them() {
+    for api in Api::VERSIONS {
+        for (every, seed) in [(1, 1), (1, 2), (3, 3)] {
+            let plan = AccountPlan::new(600).tags(1).tag_sizes([260]).seed(seed);
+            let scene = several_pages(api, plan).await;
+            scene.kit.churn(Churn::every(every, ChangeKind::Untag).on(tagged(api)).seed(seed));
+            scene.sync().await;
+            scene.kit.clear_churn();
+            scene.holds_everything().await;
+
+            scene.later(TimeDelta::days(10));
+            let tag = scene.kit.read(|account| account.tags()[0].id);
+            let people = scene.change(|account| account.tag_many(tag, 0, 230));
+            // The newest are read first, and it is them who leave.
+            let mut leaving = people.clone().into_iter();
+            scene.kit.every_request(tagged(api), every, move |account| {
+                leaving.by_ref().take(2).for_each(|id| assert!(account.untag(tag, id)));
+            });
+            scene.sync().await;
+            scene.kit.clear_churn();
+            scene.holds_everything().await;
+        }
+    }
+}
+
+/// M01, G-02. People who come back leave the list of the cancelled while it is read.
+#[tokio::test(flavor = "multi_thread")]
+async fn people_who_come_back_while_the_cancelled_are_read_take_nobody_with_them() {
+    for api in Api::VERSIONS {
+        for (newest_first, seed) in [(true, 1), (false, 2)] {
+            let scene = several_pages(api, AccountPlan::new(800).seed(seed)).await;
+            scene.kit.set_modes(|modes| modes.bumps = Bumps::NONE);
+            scene.sync().await;
+            scene.later(TimeDelta::days(5));
+            let mut people = Vec::new();
+            for _ in 0..4 {
+                scene.later(TimeDelta::minutes(1));
+                people.extend(scene.change(|account| account.cancel_many(0, 50)));
+            }
+            let mut returning = people.clone();
+            if newest_first {
+                returning.reverse();
+            }
+            let mut returning = returning.into_iter();
+            scene.kit.every_request(subscribers(api), 1, move |account| {
+                returning.by_ref().take(2).for_each(|id| assert!(account.reactivate(id)));
+            });
+            scene.try_objects(&["cancelled_subscribers"]).await;
+            scene.kit.clear_churn();
+            let still: Vec<i64> = scene.kit.read(|account| {
+                people.iter().copied().filter(|id| account.state_of(*id) == Some(State::Cancelled)).collect()
+            });
+            assert!(still.len() > 150);
+            scene.holds_ids("cancelled_subscribers", "id", still).await;
+        }
+    }
+}
+
+/// G-02. Sign-ups, cancellations and taggings between any two requests of an incremental run.
+#[tokio::test(flavor = "multi_thread")]
+async fn churn_during_incremental_runs_is_found_by_the_run_after_it() {
+    for api in Api::VERSIONS {
+        for seed in 1..4 {
+            let scene = several_pages(api, AccountPlan::new(300).seed(seed)).await;
+            scene.sync().await;
+            let kinds = [
+                ChangeKind::Cancel,
+                ChangeKind::Tag,
+                ChangeKind::JoinForm,
+                ChangeKind::JoinSequence,
+                ChangeKind::Untag,
+                ChangeKind::Confirm,
+                ChangeKind::CreateTag,
+                ChangeKind::Import,
+            ];
+            let churn = kinds.into_iter().fold(Churn::every(1, ChangeKind::SignUp), Churn::or);
+            for run in 0..4 {
+                scene.later(TimeDelta::hours(3));
+                scene.kit.churn(churn.clone().seed(seed * 10 + run));
+                scene.sync().await;
+                scene.kit.clear_churn();
+            }
+            scene.sync().await;
+            scene.holds_everything().await;
+        }
+    }
+}
+
+/// G-06. The list grows or shrinks by pages while it is read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_may_grow_or_shrink_by_whole_pages() {
+    for api in Api::VERSIONS {
+        for shrinks in [false, true] {
+            let scene = several_pages(api, AccountPlan::new(700)).await;
+            let mut chance = fastrand::Rng::with_seed(3);
+            scene.kit.after_request(subscribers(api), 2, move |account| {
+                if shrinks {
+                    for _ in 0..230 {
+                        account.random_change_of(ChangeKind::DeleteSubscriber, &mut chance);
+                    }
+                } else {
+                    account.import_subscribers(230);
+                }
+            });
+            scene.sync().await;
+            scene.sync().await;
+            scene.holds_everything().await;
+        }
+    }
+}
+
+// --- Pages that are not what they should be ---------------------------------------------------------
+
+/// What a load of a fresh mirror under a fault comes to: complete and equal to the truth, or a failed
+/// pass without a watermark that the next one makes good. Gives the outcome of subscribers.
+async fn never_silently_short(api: Api, fault: Fault) -> Outcome {
+    let name = format!("{api:?} {fault:?}");
+    let scene = several_pages(api, AccountPlan::new(420).tag_sizes([130])).await;
+    let fault = scene.kit.faults().add(fault);
+    let report = scene.try_sync().await;
+    assert!(scene.kit.faults().fired(fault) > Some(0), "{name} did not strike");
+    for one in &report.objects {
+        let marks = scene.watermarks(one.object).await;
+        let marked = marks.iter().any(|mark| !mark.ends_with(' '));
+        assert!(
+            one.outcome == Outcome::Complete || !marked || one.object == "tag_subscriptions",
+            "{name}: {one:?}"
+        );
+    }
+    if report.is_complete() {
+        let judge = scene.judge(Strictness::Equal).await;
+        assert!(
+            judge.differences().is_empty(),
+            "{name} is silently short: {:#?}",
+            judge.differences().first()
+        );
+    }
+    scene.kit.faults().clear();
+    scene.sync().await;
+    let judge = scene.judge(Strictness::Equal).await;
+    assert!(judge.differences().is_empty(), "{name} leaves traces: {:#?}", judge.differences().first());
+    outcome(&report, "subscribers")
+}
+
+/// The same for an incremental run that has 130 people to find.
+async fn never_silently_short_later(api: Api, fault: Fault) -> (Outcome, Report) {
+    let name = format!("{api:?} {fault:?}");
+    let scene = several_pages(api, AccountPlan::new(420)).await;
+    scene.sync().await;
+    scene.later(TimeDelta::days(4));
+    let tag = scene.kit.read(|account| account.tags()[0].id);
+    scene.change(|account| {
+        let people = account.import_subscribers(130);
+        people.iter().for_each(|id| assert!(account.tag(tag, *id)));
+        account.cancel_many(0, 130);
+    });
+    let before = scene.watermark("subscribers", "").await;
+    let rows = scene.mirror.number("select count(*) from subscribers").await;
+    let fault = scene.kit.faults().add(fault);
+    let report = scene.try_sync().await;
+    assert!(scene.kit.faults().fired(fault) > Some(0), "{name} did not strike");
+    assert!(scene.mirror.number("select count(*) from subscribers").await >= rows, "{name} deletes rows");
+    if outcome(&report, "subscribers") != Outcome::Complete {
+        assert_eq!(scene.watermark("subscribers", "").await, before, "{name}");
+    }
+    if report.is_complete() {
+        let judge = scene.judge(Strictness::Inserts).await;
+        assert!(
+            judge.differences().is_empty(),
+            "{name} is silently short: {:#?}",
+            judge.differences().first()
+        );
+    }
+    scene.kit.faults().clear();
+    scene.sync().await;
+    let judge = scene.judge(Strictness::Inserts).await;
+    assert!(judge.differences().is_empty(), "{name} loses rows: {:#?}", judge.differences().first());
+    (outcome(&report, "subscribers"), report)
+}
+
+/// G-01, D01, D02.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_and_pages_that_come_twice_are_stored_once() {
+    for api in Api::VERSIONS {
+        for fault in [
+            Fault::page(PageFault::RepeatPage).on("/subscribers").nth(3),
+            Fault::page(PageFault::RepeatPage).on("/subscri").every(2),
+            Fault::page(PageFault::DoubleRows),
+        ] {
+            assert_eq!(never_silently_short(api, fault.clone()).await, Outcome::Complete);
+            assert_eq!(never_silently_short_later(api, fault).await.0, Outcome::Complete);
+        }
+    }
+}
+
+/// G-03.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_runs_in_circles_fails_the_pass() {
+    for fault in [
+        PageFault::SameCursor,
+        PageFault::CursorLoop(1),
+        PageFault::CursorLoop(2),
+        PageFault::CursorLoop(1_000),
+        PageFault::EndlessCursors,
+        PageFault::EndlessEmptyPages,
+    ] {
+        let on_subscribers = Fault::page(fault.clone()).on("/v4/subscribers");
+        assert_eq!(never_silently_short(Api::V4, on_subscribers.clone()).await, Outcome::Failed, "{fault:?}");
+        assert_eq!(never_silently_short_later(Api::V4, on_subscribers).await.0, Outcome::Failed, "{fault:?}");
+        // One list in circles leaves the others alone.
+        let on_tags = Fault::page(fault.clone()).on("/v4/tags/*/subscribers");
+        assert_eq!(never_silently_short(Api::V4, on_tags).await, Outcome::Complete, "{fault:?}");
+        // Begun well, it ends badly.
+        let later = Fault::page(fault.clone()).on("/v4/subscribers").from_nth(4);
+        assert_eq!(never_silently_short(Api::V4, later).await, Outcome::Failed, "{fault:?}");
+    }
+}
+
+/// G-04, M10. Empty pages with more announced are gone past, up to ten in a row.
+#[tokio::test(flavor = "multi_thread")]
+async fn empty_pages_in_the_middle_are_gone_past_up_to_ten() {
+    let empty = |pages| Fault::page(PageFault::EmptyPage).on("/v4/subscribers").requests(pages);
+    for pages in [2..=2, 1..=1, 3..=12] {
+        assert_eq!(never_silently_short(Api::V4, empty(pages.clone())).await, Outcome::Complete, "{pages:?}");
+        assert_eq!(
+            never_silently_short_later(Api::V4, empty(pages.clone())).await.0,
+            Outcome::Complete,
+            "{pages:?}"
+        );
+    }
+    assert_eq!(never_silently_short(Api::V4, empty(2..=101)).await, Outcome::Failed);
+    assert_eq!(never_silently_short_later(Api::V4, empty(2..=101)).await.0, Outcome::Failed);
+    let members = Fault::page(PageFault::EmptyPage).on(tagged(Api::V4)).every(2);
+    assert_eq!(never_silently_short(Api::V4, members).await, Outcome::Complete);
+}
+
+/// M10. In v3 the page after an empty one is read all the same: the totals say how many there are.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_page_of_v3_is_not_the_end_and_not_trusted() {
+    for nth in [1, 3] {
+        let fault = Fault::page(PageFault::EmptyPage).on("/v3/subscribers").nth(nth);
+        assert_eq!(never_silently_short(Api::V3, fault.clone()).await, Outcome::Complete, "page {nth}");
+    }
+}
+
+/// G-05, G-03. A page that does not say what follows is asked for again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_does_not_say_what_follows_is_asked_for_again() {
+    for fault in [PageFault::HasNextPage(None), PageFault::HasNextPage(Some("\"true\"".to_owned()))] {
+        let fault = Fault::page(fault).on("/v4/subscribers").nth(2);
+        assert_eq!(never_silently_short(Api::V4, fault).await, Outcome::Complete);
+    }
+    for fault in [PageFault::NullCursor, PageFault::NoPagination, PageFault::NoList] {
+        let fault = Fault::page(fault).on("/v4/subscribers").nth(3);
+        assert_eq!(never_silently_short_later(Api::V4, fault).await.0, Outcome::Complete);
+    }
+}
+
+/// G-05. A page that calls itself the last one and is not: once, and always.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_ends_too_early_is_not_believed() {
+    let once = Fault::page(PageFault::Contradiction).on("/v4/subscribers").nth(2);
+    assert_eq!(never_silently_short(Api::V4, once).await, Outcome::Complete);
+    let always = Fault::page(PageFault::Contradiction).on("/v4/subscribers");
+    assert_eq!(never_silently_short(Api::V4, always).await, Outcome::Failed);
+    let members = Fault::page(PageFault::Contradiction).on("/v4/tags/*/subscribers");
+    assert_eq!(never_silently_short(Api::V4, members).await, Outcome::Complete);
+}
+
+/// G-06.
+#[tokio::test(flavor = "multi_thread")]
+async fn page_counts_that_cannot_be_are_asked_for_again() {
+    for pages in ["0", "-1", "1000000000"] {
+        let fault = Fault::page(PageFault::TotalPages(pages.to_owned())).on("/v3/subscribers").nth(1);
+        assert_eq!(never_silently_short(Api::V3, fault).await, Outcome::Complete, "{pages}");
+    }
+}
+
+/// G-07. Pages smaller and larger than was asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_any_size_are_read_to_their_end() {
+    for cap in [1, 7, 100, 499] {
+        let scene = Scene::new(AccountPlan::new(250).tags(2).sequences(1).forms(2), Api::V4).await;
+        scene.kit.set_modes(|modes| modes.page_cap = Some(cap));
+        scene.sync().await;
+        scene.equals_kit().await;
+        scene.later(TimeDelta::hours(1));
+        scene.change(|account| account.import_subscribers(30));
+        scene.sync().await;
+        scene.equals_kit().await;
+    }
+    let scene = Scene::new(AccountPlan::new(1_300), Api::V4).await;
+    scene.kit.faults().add(Fault::page(PageFault::DoubleRows).on("/v4/subscribers"));
+    scene.sync().await;
+    scene.equals_kit().await;
+}
+
+/// G-08.
+#[tokio::test(flavor = "multi_thread")]
+async fn long_cursors_with_everything_that_hurts_in_a_url_come_back_byte_for_byte() {
+    for length in [20, 1_000, 4_000] {
+        let fault = Fault::page(PageFault::LongCursors(length));
+        assert_eq!(never_silently_short(Api::V4, fault.clone()).await, Outcome::Complete, "{length}");
+        assert_eq!(never_silently_short_later(Api::V4, fault).await.0, Outcome::Complete, "{length}");
+    }
+}
+
+/// G-09.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_too_large_is_asked_for_in_smaller_pages() {
+    let scene = Scene::new(AccountPlan::new(1_300), Api::V4).await;
+    scene.kit.faults().add(Fault::new(Action::HugeBody(33 << 20)).on("/v4/subscribers").nth(1));
+    scene.sync().await;
+    scene.equals_kit().await;
+    let sizes: BTreeSet<String> = scene
+        .kit
+        .requests()
+        .iter()
+        .filter(|request| request.path == "/v4/subscribers")
+        .filter_map(|request| {
+            request.query.split('&').find(|part| part.starts_with("per_page=")).map(str::to_owned)
+        })
+        .collect();
+    assert_eq!(sizes, BTreeSet::from(["per_page=1000".to_owned(), "per_page=500".to_owned()]));
+}
+
+/// G-10. A count that does not agree makes a second walk, not a failure, and costs no more than that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_count_that_does_not_agree_makes_a_second_walk() {
+    for api in Api::VERSIONS {
+        let total = if api == Api::V3 { "449" } else { "900" };
+        let fault = Fault::page(PageFault::Total(total.to_owned())).on(subscribers(api));
+        let scene = several_pages(api, AccountPlan::new(500)).await;
+        let fault = scene.kit.faults().add(fault);
+        let report = scene.sync().await;
+        assert!(scene.kit.faults().fired(fault) > Some(0));
+        scene.equals_kit().await;
+        let pages = if api == Api::V3 { 400_u64.div_ceil(50) } else { 500_u64.div_ceil(50) };
+        assert_eq!(of(&report, "subscribers").counts.requests, 2 * pages, "{api:?}");
+    }
+}
+
+/// G-11, M09. Lists whose rows come in another order than they were asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_in_no_order_at_all_is_read_whole() {
+    for api in Api::VERSIONS {
+        for fault in [
+            Fault::page(PageFault::Shuffle),
+            Fault::page(PageFault::Shuffle).nth(2).on("/subscri"),
+            Fault::page(PageFault::Shuffle).on("/broadcasts"),
+        ] {
+            assert_eq!(never_silently_short(api, fault.clone()).await, Outcome::Complete);
+            assert_eq!(never_silently_short_later(api, fault).await.0, Outcome::Complete);
+        }
+    }
+}
+
+/// M09, G-11. The newest member stands on the last page although the newest were asked for first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_member_deep_in_a_disordered_list_is_found() {
+    for api in Api::VERSIONS {
+        let scene = several_pages(api, AccountPlan::new(400).tag_sizes([240])).await;
+        scene.sync().await;
+        scene.later(TimeDelta::days(30));
+        let tag = scene.kit.read(|account| account.tags()[0].id);
+        // An hour apart and a shuffled first page: an old row ahead of new ones.
+        for _ in 0..55 {
+            scene.later(TimeDelta::minutes(1));
+            scene.change(|account| account.tag_many(tag, 0, 1));
+        }
+        scene.kit.faults().add(Fault::page(PageFault::Shuffle).on("/tags/"));
+        scene.sync().await;
+        scene.holds_everything().await;
+        let joined = scene.kit.read(|account| account.members(Parent::tag(tag)).count());
+        assert!(joined >= 290);
+    }
+}
+
+/// G-07, M17. A row that is no row does not cost its page.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_row_that_cannot_be_read_does_not_cost_the_others() {
+    for api in Api::VERSIONS {
+        let scene = several_pages(api, AccountPlan::new(300)).await;
+        let broken = Mutation::Replace("17".to_owned());
+        scene.kit.faults().add(Fault::rows(Which::Nth(20), broken).on(subscribers(api)).nth(2));
+        let report = scene.try_objects(&["subscribers"]).await;
+        assert_eq!(outcome(&report, "subscribers"), Outcome::Incomplete);
+        let listed = scene.kit.read(|account| {
+            if api == Api::V3 { active(account).len() as u64 } else { account.subscriber_count() }
+        });
+        assert_eq!(scene.mirror.number("select count(*) from subscribers").await as u64, listed - 1);
+        scene.sync_full().await;
+        scene.equals_kit().await;
+    }
+}
