@@ -93,8 +93,9 @@ impl FormatTime for UtcSeconds {
 fn write_field(line: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
     match field.name() {
         "message" => {}
-        // Bookkeeping of records that come from the `log` crate; level and target stand in the line already.
-        name if name.starts_with("log.") => return Ok(()),
+        // A name with a dot is for machines: the message says the same in words. So are the bookkeeping fields
+        // of records that come from the `log` crate.
+        name if name.contains('.') => return Ok(()),
         name if line.has_ansi_escapes() => write!(line, "{DIM}{name}={PLAIN}")?,
         name => write!(line, "{name}=")?,
     }

@@ -3,7 +3,7 @@
 
 use crate::support::scene::{of, outcome};
 use crate::support::{Api, Scene};
-use chrono::{TimeDelta, Utc};
+use chrono::{SubsecRound as _, TimeDelta, Utc};
 use kitmirror::replication::Report;
 use kitmirror::simulator::{
     Account, AccountPlan, ChangeKind, Edge, Fault, Granularity, Modes, NewSubscriber, Parent, State,
@@ -227,7 +227,7 @@ async fn a_date_header_that_is_wrong_now_and_then_costs_no_row() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_date_header_costs_no_row() {
     for api in Api::VERSIONS {
-        let scene = Scene::new(AccountPlan::new(100).starting_at(Utc::now()), api).await;
+        let scene = Scene::new(AccountPlan::new(100).starting_at(Utc::now().trunc_subsecs(0)), api).await;
         scene.kit.set_modes(|modes| modes.date_missing = true);
         scene.sync().await;
         for second in 0..3 {
@@ -383,7 +383,7 @@ async fn an_object_that_kit_refuses_is_unavailable_and_the_others_go_on() {
     for api in Api::VERSIONS {
         for status in [401, 402, 403] {
             let scene = Scene::new(AccountPlan::small(), api).await;
-            let fault = scene.kit.faults().add(Fault::status(status).on("/broadcasts"));
+            let fault = scene.kit.faults().add(Fault::status(status).on("broadcasts"));
             let report = scene.try_sync().await;
             assert_eq!(outcome(&report, "broadcasts"), Outcome::Unavailable, "{api:?} {status}");
             assert_eq!(scene.watermark("broadcasts", "").await, "");

@@ -1,5 +1,6 @@
 //! Behaviour of kitmirror against the simulated Kit, judged by the simulator's journal of truth.
 
+mod cli;
 mod faults;
 mod fixtures;
 mod full_load;

@@ -42,7 +42,7 @@ async fn people_deleted_while_the_list_is_read_take_nobody_with_them() {
     for api in Api::VERSIONS {
         for (every, seed) in [(1, 1), (1, 2), (1, 3), (3, 4), (3, 5), (10, 6)] {
             let scene = several_pages(api, AccountPlan::new(900).seed(seed)).await;
-            scene.kit.churn(Churn::every(every, ChangeKind::DeleteSubscriber).on("/subscribers").seed(seed));
+            scene.kit.churn(Churn::every(every, ChangeKind::DeleteSubscriber).on("subscribers").seed(seed));
             scene.sync().await;
             scene.kit.clear_churn();
             scene.holds_everything().await;
@@ -88,7 +88,7 @@ async fn members_who_leave_while_their_list_is_read_take_nobody_with_them() {
             let tag = scene.kit.read(|account| account.tags()[0].id);
             let people = scene.change(|account| account.tag_many(tag, 0, 230));
             // The newest are read first, and it is them who leave.
-            let mut leaving = people.clone().into_iter();
+            let mut leaving = people.clone().into_iter().rev();
             scene.kit.every_request(tagged(api), every, move |account| {
                 leaving.by_ref().take(2).for_each(|id| assert!(account.untag(tag, id)));
             });
@@ -259,8 +259,8 @@ async fn never_silently_short_later(api: Api, fault: Fault) -> (Outcome, Report)
 async fn rows_and_pages_that_come_twice_are_stored_once() {
     for api in Api::VERSIONS {
         for fault in [
-            Fault::page(PageFault::RepeatPage).on("/subscribers").nth(3),
-            Fault::page(PageFault::RepeatPage).on("/subscri").every(2),
+            Fault::page(PageFault::RepeatPage).on("subscribers").nth(3),
+            Fault::page(PageFault::RepeatPage).on("subscri").every(2),
             Fault::page(PageFault::DoubleRows),
         ] {
             assert_eq!(never_silently_short(api, fault.clone()).await, Outcome::Complete);
@@ -406,12 +406,13 @@ async fn a_count_that_does_not_agree_makes_a_second_walk() {
     for api in Api::VERSIONS {
         let total = if api == Api::V3 { "449" } else { "900" };
         let fault = Fault::page(PageFault::Total(total.to_owned())).on(subscribers(api));
-        let scene = several_pages(api, AccountPlan::new(500)).await;
+        let scene = several_pages(api, AccountPlan::new(520)).await;
         let fault = scene.kit.faults().add(fault);
         let report = scene.sync().await;
         assert!(scene.kit.faults().fired(fault) > Some(0));
         scene.equals_kit().await;
-        let pages = if api == Api::V3 { 400_u64.div_ceil(50) } else { 500_u64.div_ceil(50) };
+        let listed = if api == Api::V3 { scene.kit.read(active).len() as u64 } else { 520 };
+        let pages = listed.div_ceil(50);
         assert_eq!(of(&report, "subscribers").counts.requests, 2 * pages, "{api:?}");
     }
 }
@@ -422,8 +423,8 @@ async fn a_list_in_no_order_at_all_is_read_whole() {
     for api in Api::VERSIONS {
         for fault in [
             Fault::page(PageFault::Shuffle),
-            Fault::page(PageFault::Shuffle).nth(2).on("/subscri"),
-            Fault::page(PageFault::Shuffle).on("/broadcasts"),
+            Fault::page(PageFault::Shuffle).nth(2).on("subscri"),
+            Fault::page(PageFault::Shuffle).on("broadcasts"),
         ] {
             assert_eq!(never_silently_short(api, fault.clone()).await, Outcome::Complete);
             assert_eq!(never_silently_short_later(api, fault).await.0, Outcome::Complete);
@@ -444,7 +445,7 @@ async fn a_new_member_deep_in_a_disordered_list_is_found() {
             scene.later(TimeDelta::minutes(1));
             scene.change(|account| account.tag_many(tag, 0, 1));
         }
-        scene.kit.faults().add(Fault::page(PageFault::Shuffle).on("/tags/"));
+        scene.kit.faults().add(Fault::page(PageFault::Shuffle).on("tags/"));
         scene.sync().await;
         scene.holds_everything().await;
         let joined = scene.kit.read(|account| account.members(Parent::tag(tag)).count());

@@ -1,10 +1,12 @@
 //! `kitmirror check`: everything that can be wrong, before anything is written.
 
+mod database;
 mod rights;
+
+pub(super) use database::mirror;
 
 use clap::Args;
 use serde::Serialize;
-use std::path::Path;
 
 use super::probe::{self, Findings};
 use super::{Failed, Global, Outcome};
@@ -14,7 +16,7 @@ use crate::kit::{KitClient, Meter, Patience};
 use crate::model::{Time, objects};
 use crate::output;
 use crate::service;
-use crate::store::{Access, Place, Store, latest};
+use crate::store::Store;
 
 /// Kit's clock and ours may differ by this much before it is worth a word.
 const CLOCKS_AGREE_WITHIN: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
@@ -91,13 +93,13 @@ impl Points {
     fn add(&mut self, point: Point) {
         if !self.silent {
             output::line(format_args!(
-                "{}  {:<12}{}",
+                "{}  {:<13}{}",
                 painted(point.verdict),
                 point.point,
                 output::escaped(&point.text)
             ));
             if let Some(advice) = &point.advice {
-                output::line(format_args!("{:21}{}", "", output::escaped(advice)));
+                output::line(format_args!("{:22}{}", "", output::escaped(advice)));
             }
         }
         self.all.push(point);
@@ -124,7 +126,7 @@ impl Check {
         let mut points = Points { all: Vec::new(), silent: self.json };
         let settings = settings(global, &mut points)?;
         let kit = service::client(&settings)?;
-        let store = database(&settings, &mut points).await;
+        let store = database::look(&settings, &mut points).await;
         if let Some(store) = &store
             && let Err(error) = service::attach_limiter(&kit, store).await
         {
@@ -172,124 +174,6 @@ fn settings(global: &Global, points: &mut Points) -> Result<Settings, Failed> {
         points.warning("settings", warning, "It works, and should be changed.");
     }
     Ok(loaded.settings)
-}
-
-/// Looks at the database; gives it when it is a mirror that can be written to.
-async fn database(settings: &Settings, points: &mut Points) -> Option<Store> {
-    let url = settings.database_url.expose();
-    let Place::Sqlite(file) = match Place::of(url) {
-        Ok(place) => place,
-        Err(error) => {
-            points.failed("database", &error);
-            return None;
-        }
-    };
-    if file.as_os_str().is_empty() {
-        points.warning(
-            "database",
-            "is in memory, and gone when the program ends",
-            "Give it a file: database_url = \"sqlite://kitmirror.db\".",
-        );
-        return None;
-    }
-    let exists = file.exists();
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if let Err(error) = is_writable(folder, &file) {
-        points.failed("database", &error);
-        return None;
-    }
-    if !exists {
-        points.ok("database", format!("{} is not there yet; sync creates it", file.display()));
-        return None;
-    }
-    let store = match Store::open(url, Access::Look).await {
-        Ok(store) => store,
-        Err(error) => {
-            points.failed("database", &error);
-            return None;
-        }
-    };
-    match schema(&store, points).await {
-        Ok(is_ready) => {
-            private(&file, points);
-            if !is_ready {
-                store.close().await;
-                return None;
-            }
-            lease(&store, points).await;
-            Some(store)
-        }
-        Err(error) => {
-            let point = if error.kind().policy().exit_code == 4 { "schema" } else { "database" };
-            points.failed(point, &error);
-            store.close().await;
-            None
-        }
-    }
-}
-
-/// SQLite writes its log beside the file, so the folder has to be writable in any case.
-fn is_writable(folder: &Path, file: &Path) -> Result<(), Error> {
-    if !folder.is_dir() {
-        return Err(Error::new(
-            Kind::DatabaseUnavailable,
-            format!("there is no folder {} for the database; create it", folder.display()),
-        ));
-    }
-    for path in [folder, file] {
-        if let Some(why) = rights::refusal(path) {
-            return Err(Error::new(Kind::DatabaseRefused, format!("{} {why}", path.display())));
-        }
-    }
-    Ok(())
-}
-
-/// Whether the tables are there, of this version and what they should be.
-async fn schema(store: &Store, points: &mut Points) -> Result<bool, Error> {
-    let version = store.schema_version().await?;
-    points.ok("database", "answers");
-    let newest = latest(store.dialect().await);
-    match version {
-        None => points.ok("schema", "no tables yet; sync creates them"),
-        Some(version) if version < newest => {
-            points.ok("schema", format!("version {version}; sync upgrades it to {newest}"));
-        }
-        Some(version) => {
-            store.check_schema().await?;
-            points.ok("schema", format!("version {version}, every table as it should be"));
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-fn private(file: &Path, points: &mut Points) {
-    match rights::open_to_others(file) {
-        Some(mode) => points.warning(
-            "permissions",
-            format!(
-                "others on this machine can get at {} ({mode:04o}), and it holds personal data",
-                file.display()
-            ),
-            format!("chmod 600 {}", file.display()),
-        ),
-        None => points.ok("permissions", "only its owner can read the database"),
-    }
-}
-
-async fn lease(store: &Store, points: &mut Points) {
-    match store.lease_holder().await {
-        Ok(None) => points.ok("lease", "free: nobody else writes to this mirror"),
-        Ok(Some(holder)) => points.warning(
-            "lease",
-            format!(
-                "another kitmirror ({}) has been writing to this mirror since {}",
-                holder.owner, holder.since
-            ),
-            "That is fine if it is your service; `sync` has to wait until it is done.",
-        ),
-        Err(error) => points.failed("lease", &error),
-    }
 }
 
 /// Shows the credential to Kit; whether it was let in. Looks at whatever only its answer can tell.
@@ -373,30 +257,6 @@ fn clock(source: Option<Time>, ours: Time, points: &mut Points) {
         format!("this machine's clock is {} {side} Kit's", output::duration(ahead.abs().num_seconds())),
         "Nothing is lost by it, since passes go by Kit's clock; schedules and the ages in `status` are off. Set it right.",
     );
-}
-
-/// The mirror behind `url`, if there is one with its tables. Changes nothing where there is none.
-///
-/// # Errors
-/// Those of the database, and `SchemaMismatch` for tables of an older version.
-pub(super) async fn mirror(url: &str) -> Result<Option<Store>, Error> {
-    if !Place::of(url)?.exists() {
-        return Ok(None);
-    }
-    let store = Store::open(url, Access::Look).await?;
-    match store.schema_version().await? {
-        None => {
-            store.close().await;
-            Ok(None)
-        }
-        Some(version) if version == latest(store.dialect().await) => Ok(Some(store)),
-        Some(version) => Err(Error::new(
-            Kind::SchemaMismatch,
-            format!(
-                "the tables have schema version {version}, an older one; `kitmirror migrate` upgrades them"
-            ),
-        )),
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! The command line: one file per command. Arguments and settings in, exit code out.
 
+mod check;
 mod completions;
 mod config;
 mod demo;
 mod migrate;
+mod plan;
+mod probe;
 mod progress;
 mod schema;
 mod simulate;
@@ -70,6 +73,10 @@ struct Global {
 enum Command {
     /// Mirror a simulated account into ./kitmirror-demo.db and show what an analyst would ask it
     Demo(demo::Demo),
+    /// Check credential, account, limits, database and schema before anything is written
+    Check(check::Check),
+    /// Say how many requests, minutes and rows the next run will take
+    Plan(plan::Plan),
     /// Bring the mirror up to date, once, then exit
     Sync(sync::Sync),
     /// Say what is in the mirror and how fresh it is; reads only the database
@@ -108,6 +115,8 @@ impl Cli {
         let result = match command {
             Command::Demo(command) => command.run(&global).await,
             Command::Simulate(command) => command.run(&global).await,
+            Command::Check(command) => command.run(&global).await,
+            Command::Plan(command) => command.run(&global).await,
             Command::Sync(command) => command.run(&global).await,
             Command::Status(command) => command.run(&global).await,
             Command::Schema(command) => command.run(&global).await,

@@ -182,8 +182,8 @@ impl Planned {
                     line.mode.to_owned(),
                     if line.lists > 0 { grouped(line.lists as u64) } else { String::new() },
                     grouped(line.cost.requests),
-                    shown(line.cost),
-                    time(line.seconds),
+                    if line.lists > 0 { shown(line.cost) } else { String::new() },
+                    if line.cost.requests > 0 { time(line.seconds) } else { String::new() },
                 ]
             })
             .collect();
@@ -198,13 +198,14 @@ impl Planned {
         output::line(format_args!("{} (API {})\n", output::escaped(&self.account.name), self.version));
         let header = ["object", "mode", "lists", "requests", "rows", "time"];
         output::line(output::table(&header, rows, &[2, 3, 4, 5]));
+        output::line("");
         for line in &lines {
             for note in line.notes {
-                output::line(format_args!("\n{}: {}", line.object, output::escaped(note)));
+                output::line(format_args!("{}: {}", line.object, output::escaped(note)));
             }
         }
         output::line(format_args!(
-            "\nAbout {} at {} requests a minute, if nothing else uses the credential. Asking took {}.",
+            "About {} at {} requests a minute, if nothing else uses the credential. Asking took {}.",
             if self.seconds() < 60 { "a minute or less".to_owned() } else { time(self.seconds()) },
             self.per_minute,
             if self.requests_used == 1 {
@@ -220,10 +221,9 @@ fn grouped(number: u64) -> String {
     output::grouped(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
-/// Nothing where nothing comes, `≥` before what is known to come again, `~` before what Kit only counts.
+/// `≥` before what is known to come again, `~` before what Kit only counts.
 fn shown(cost: Cost) -> String {
     match cost.certainty {
-        _ if cost.requests == 0 => String::new(),
         Certainty::Exact => grouped(cost.rows),
         Certainty::About => format!("~ {}", grouped(cost.rows)),
         Certainty::AtLeast => format!("≥ {}", grouped(cost.rows)),

@@ -65,8 +65,9 @@ impl Sync {
             tracing::debug!("Applied the migration {step}");
         }
         tracing::info!(
-            account = %output::escaped(&session.account.name),
-            "Mirroring with the API {} at up to {} requests a minute",
+            account.name = %output::escaped(&session.account.name),
+            "Mirroring the account \"{}\" with the API {} at up to {} requests a minute",
+            output::escaped(&session.account.name),
             session.kit.version(),
             session.kit.limiter().per_minute(),
         );
@@ -127,9 +128,13 @@ impl Sync {
                 total.rows_quarantined
             ));
         }
+        // What ended the run is told last, by itself.
+        let told_last = report.ended_by.as_ref().map(Error::one_line);
         for one in &report.objects {
-            if let (Some(error), Some(advice)) = (&one.error, one.advice) {
-                output::note(format_args!("{}: {error}\n  {advice}", one.object));
+            if let (Some(error), Some(advice)) = (&one.error, one.advice)
+                && one.error != told_last
+            {
+                output::note(format_args!("{error}\n  {advice}"));
             }
         }
     }

@@ -146,8 +146,8 @@ impl KitClient {
                     let smaller = (per_page.unwrap_or(SMALLEST_PAGE) / 2).max(SMALLEST_PAGE);
                     self.largest_page.store(smaller, Ordering::Relaxed);
                     tracing::warn!(
-                        path = request.path,
-                        per_page = smaller,
+                        http.path = request.path,
+                        http.per_page = smaller,
                         "An answer was too large; asking for smaller pages"
                     );
                 }
@@ -242,9 +242,9 @@ impl KitClient {
                     meter.retries.fetch_add(1, Ordering::Relaxed);
                     let what = describe(&failure);
                     tracing::warn!(
-                        path,
-                        wait_ms = wait.as_millis() as u64,
-                        "{what}; asking again in {:.1} s",
+                        http.path = path,
+                        http.wait_ms = wait.as_millis() as u64,
+                        "GET {path}: {what}; asking again in {:.1} s",
                         wait.as_secs_f64()
                     );
                     if everybody {

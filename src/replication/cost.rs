@@ -3,6 +3,7 @@
 //! Counted is what a quiet account takes: rows that arrive, or answers that have to be asked for again,
 //! add to it.
 
+mod lists;
 mod survey;
 
 pub use survey::{Survey, Surveyed};

@@ -306,12 +306,13 @@ impl Reading<'_> {
         });
         tracing::debug!(
             object.name = self.plan.object.name,
-            partition = %self.partition.partition,
-            pages = commit.pages,
-            inserted = written.inserted,
-            updated = written.updated,
-            "Wrote {records} records of {}",
-            self.plan.object.name
+            object.partition = %self.partition.partition,
+            "Wrote {records} records of {}/{} from {} pages: {} new, {} changed",
+            self.plan.object.name,
+            self.partition.partition,
+            commit.pages,
+            written.inserted,
+            written.updated,
         );
     }
 }

@@ -274,7 +274,7 @@ async fn partitions(
                 Ok(_) => Ok(()),
                 // Deleted between listing the parents and reading this one. Not an error.
                 Err(error) if error.kind() == Kind::SourceNotFound && plan.object.parent().is_some() => {
-                    tracing::info!(object.name = plan.object.name, partition = %partition.partition, "Gone at Kit; left out");
+                    tracing::info!(object.name = plan.object.name, object.partition = %partition.partition, "{} is gone at Kit; left out", subject(plan.object, &partition.partition));
                     cx.store.clear_error(plan.object, &partition.partition).await
                 }
                 Err(error) => {
@@ -383,21 +383,21 @@ fn log(report: &ObjectReport) {
         (Some(error), advice) => {
             tracing::error!(
                 object.name = report.object,
-                outcome = report.outcome.name(),
+                run.outcome = report.outcome.name(),
                 "{line}. {error}. {}",
                 advice.unwrap_or("")
             );
         }
         (None, _) => tracing::info!(
             object.name = report.object,
-            outcome = report.outcome.name(),
-            mode = report.mode.name(),
-            rows_read = counts.rows_read,
-            rows_inserted = counts.rows_inserted,
-            rows_updated = counts.rows_updated,
-            rows_quarantined = counts.rows_quarantined,
-            requests = counts.requests,
-            duration_ms = report.duration_ms,
+            run.outcome = report.outcome.name(),
+            run.mode = report.mode.name(),
+            run.rows_read = counts.rows_read,
+            run.rows_inserted = counts.rows_inserted,
+            run.rows_updated = counts.rows_updated,
+            run.rows_quarantined = counts.rows_quarantined,
+            run.requests = counts.requests,
+            run.duration_ms = report.duration_ms,
             "{line}"
         ),
     }

@@ -95,8 +95,6 @@ struct Leg {
     first_key: Option<Vec<i64>>,
     /// Time of the last row so far, for lists that are newest first.
     last_time: Option<Time>,
-    /// Whether the last page ended within a group of rows of one instant.
-    tied_edge: bool,
     /// Whether somebody who is not active was seen: then the plain list hides nobody.
     saw_others: bool,
 }
@@ -498,18 +496,28 @@ impl Pass {
 
     /// Whether the walk may end here, or must not be trusted, before its list ends.
     fn early_end(&mut self, turn: &Turn<'_>, times: &[Time]) -> Option<After> {
+        let backward = self.walk().direction == Direction::Backward;
         match self.walk().stop {
             Stop::End => None,
+            // Read backwards, page 1 holds the oldest rows and tells nothing about the newest.
+            _ if backward && self.leg.pages == 1 => None,
             Stop::Known => (turn.records > 0
                 && turn.seen.known == Some(turn.batch.rows.len())
                 && turn.batch.quarantined.is_empty())
             .then_some(After::End),
             Stop::Before(since) => {
+                let mut times = times.to_vec();
+                if backward {
+                    times.reverse();
+                }
+                // A cursor that is a bare second skips what is left of the second in which a page ended, and
+                // neither page shows it. Only a page that goes on within that second is proof.
+                let edge = self.has_ties() && self.leg.pages > 1;
                 let (Some(first), Some(last)) = (times.first().copied(), times.last().copied()) else {
-                    return None;
+                    return edge.then_some(After::Elsewhere);
                 };
                 let ordered = times.is_sorted_by(|a, b| a >= b)
-                    && self.leg.last_time.is_none_or(|before| before >= first);
+                    && (backward || self.leg.last_time.is_none_or(|before| before >= first));
                 if !ordered {
                     tracing::warn!(
                         object.name = self.object.name,
@@ -518,12 +526,9 @@ impl Pass {
                     );
                     return Some(After::Elsewhere);
                 }
-                if self.has_ties() && self.leg.tied_edge && self.leg.last_time != Some(first) {
-                    // The page before ended inside one instant and this one begins behind it: a cursor
-                    // without a tie-breaker may have skipped the rest of that instant.
+                if edge && self.leg.last_time != Some(first) {
                     return Some(After::Elsewhere);
                 }
-                self.leg.tied_edge = times.len() >= 2 && times[times.len() - 2] == last;
                 self.leg.last_time = Some(last);
                 (last < since).then_some(After::End)
             }
@@ -535,7 +540,7 @@ impl Pass {
         let walk = self.walks.remove(0);
         let mut add = Vec::new();
         let numbered = matches!(self.endpoint.paging, Paging::Numbered { totals: true });
-        let moved = numbered && self.leg.moved && walk.direction == Direction::Backward;
+        let moved = numbered && self.leg.moved;
         let gap = self.gap();
         if let Some(gap) = gap {
             tracing::warn!(
@@ -546,7 +551,7 @@ impl Pass {
             );
         }
         if (moved || gap.is_some()) && walk.kind != WalkKind::Again {
-            add.push(Walk { direction: Direction::Forward, kind: WalkKind::Again, ..walk.clone() });
+            add.push(other_way_round(&walk));
         }
         if let Some((query, _)) = self.endpoint.hidden
             && walk.kind == WalkKind::Main
@@ -612,6 +617,21 @@ enum After {
 /// replication. That the stored watermark never moves back is the store's part.
 pub fn promote(seen_max: Option<Time>, ceiling: Time) -> Option<Time> {
     seen_max.map(|seen| seen.min(ceiling))
+}
+
+/// The same walk in the other direction. What moves a row past one reader brings it before the other: newest
+/// first and forward, a row that leaves takes its neighbour along; oldest first and backward, the neighbour is
+/// met twice.
+fn other_way_round(walk: &Walk) -> Walk {
+    let mut again = Walk { kind: WalkKind::Again, ..walk.clone() };
+    again.direction = Direction::Forward;
+    for (name, value) in &mut again.query {
+        if walk.direction == Direction::Forward && name == "sort_order" && value == "desc" {
+            "asc".clone_into(value);
+            again.direction = Direction::Backward;
+        }
+    }
+    again
 }
 
 fn owned(query: &[(&str, &str)]) -> Vec<(String, String)> {

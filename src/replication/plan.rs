@@ -53,10 +53,11 @@ pub struct PartitionPlan {
 }
 
 impl PartitionPlan {
-    /// The mode its pass will have if nothing is left unfinished.
+    /// What the run of it is: a load of everything, or bringing up to date what was complete before. A list
+    /// that was empty has no watermark to ask from, and reading all of it still is bringing it up to date.
     pub fn mode(&self, fingerprint: &str) -> Mode {
         let usable = self.state.as_ref().filter(|state| {
-            !self.full && state.fingerprint.as_deref() == Some(fingerprint) && state.watermark.is_some()
+            !self.full && state.fingerprint.as_deref() == Some(fingerprint) && state.completed_at.is_some()
         });
         if usable.is_some() { Mode::Incremental } else { Mode::Full }
     }

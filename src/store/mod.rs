@@ -183,7 +183,11 @@ impl Store {
             .await;
         match first {
             Err(error) if connection::is_about_a_value(&error) => {
-                tracing::warn!(object = commit.object.name, "The database refused a row; looking for it");
+                tracing::warn!(
+                    object.name = commit.object.name,
+                    "The database refused a row of {}; looking for it",
+                    commit.object.table
+                );
                 self.transaction(move |connection| {
                     let (commit, lease) = (Arc::clone(&commit), lease.clone());
                     Box::pin(async move { write_commit(connection, &commit, lease.as_ref(), true).await })
@@ -263,7 +267,7 @@ impl Store {
             format!("select id from {} where {}", object.table, connection.dialect().is_among("id"));
         let mut values = vec![rows::ids_as_json(ids.iter().copied())];
         if let Some((column, value, before)) = condition {
-            sql.push_str(&format!(" and {column} = ? and _deleted_at is null and _synced_at < ?"));
+            sql.push_str(&format!(" and {column} = ? and _deleted_at is null and _synced_at <= ?"));
             values.extend([Value::Text(value.into()), Value::Time(before)]);
         }
         let rows = connection.rows("look for known rows", &sql, &values).await?;

@@ -5,7 +5,9 @@
 
 use super::mirror::{Api, Mirror};
 use chrono::{DateTime, SecondsFormat, Utc};
-use kitmirror::simulator::{Account, Parent, Simulator, TruthMember, TruthSubscriber};
+use kitmirror::simulator::{
+    Account, Modes, Parent, Scope, SequenceRows, Simulator, TruthMember, TruthSubscriber,
+};
 use serde_json::{Map, Value, json};
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{Column as _, Row as _, TypeInfo as _, ValueRef as _};
@@ -32,6 +34,7 @@ impl Judge {
     /// Compares all tables.
     pub async fn compare(mirror: &Mirror, kit: &Simulator, api: Api, strictness: Strictness) -> Self {
         let database = mirror.database().await;
+        let modes = kit.modes();
         let mut judge = Judge { differences: Vec::new() };
         for (table, key) in [
             ("tags", &["id"][..]),
@@ -46,7 +49,7 @@ impl Judge {
             ("subscriber_tags", &["tag_id", "subscriber_id"]),
         ] {
             let stored = judge.stored(&database, table, key).await;
-            let truth = kit.read(|account| truth(account, table, api));
+            let truth = kit.read(|account| truth(account, &modes, table, api));
             judge.table(table, &stored, &truth, strictness, kit, api);
         }
         database.close().await;
@@ -202,8 +205,20 @@ fn storable(value: &Value) -> Value {
 }
 
 /// What the lists of `api` show of a table.
-fn truth(account: &Account, table: &str, api: Api) -> Rows {
+fn truth(account: &Account, modes: &Modes, table: &str, api: Api) -> Rows {
     let single = |id: i64, row: Map<String, Value>| (vec![id], row);
+    // Where v3's plain member lists show the active only, the cancelled can be asked for and nobody else.
+    let hides = api == Api::V3 && modes.v3_subscriptions == Scope::Active;
+    let shown = |account: &Account, member: &TruthMember| {
+        let person = account.subscriber(member.subscriber_id);
+        !hides || person.is_none_or(|person| matches!(person.state.as_str(), "active" | "cancelled"))
+    };
+    let guaranteed = |mut row: Map<String, Value>| {
+        if modes.sequence_rows == SequenceRows::Minimal {
+            row.retain(|name, _| ["id", "name", "hold", "repeat", "created_at"].contains(&name.as_str()));
+        }
+        row
+    };
     match table {
         "tags" => account.tags().iter().map(|tag| single(tag.id, tag_row(tag))).collect(),
         "forms" => account
@@ -212,7 +227,9 @@ fn truth(account: &Account, table: &str, api: Api) -> Rows {
             .filter(|form| api != Api::V3 || !form.trashed)
             .map(|form| single(form.id, form_row(form, api)))
             .collect(),
-        "sequences" => account.sequences().iter().map(|one| single(one.id, sequence_row(one, api))).collect(),
+        "sequences" => {
+            account.sequences().iter().map(|one| single(one.id, guaranteed(sequence_row(one, api)))).collect()
+        }
         "broadcasts" => {
             account.broadcasts().iter().map(|one| single(one.id, broadcast_row(one, api))).collect()
         }
@@ -231,7 +248,7 @@ fn truth(account: &Account, table: &str, api: Api) -> Rows {
         _ => {
             let mut rows = Rows::new();
             for parent in parents(account, table, api) {
-                for member in account.members(parent) {
+                for member in account.members(parent).filter(|member| shown(account, member)) {
                     rows.insert(
                         vec![parent.id, member.subscriber_id],
                         member_row(account, table, &member, api),
@@ -279,11 +296,20 @@ fn versions(account: &Account, table: &str, id: &[i64], api: Api) -> Vec<Map<Str
             account
                 .member_versions(parent, *person)
                 .iter()
-                .map(|member| member_row(account, table, member, api))
+                .flat_map(|member| with_every_state(account, member))
+                .map(|member| member_row(account, table, &member, api))
                 .collect()
         }
         _ => Vec::new(),
     }
+}
+
+/// A v3 subscription shows whether its person had left when it was served.
+fn with_every_state(account: &Account, member: &TruthMember) -> Vec<TruthMember> {
+    let of = |person: &TruthSubscriber| if person.state == "cancelled" { "cancelled" } else { "active" };
+    let people = account.subscriber_versions(member.subscriber_id);
+    let shown = people.iter().map(|person| TruthMember { state: of(person).to_owned(), ..member.clone() });
+    shown.collect()
 }
 
 fn tag_row(tag: &kitmirror::simulator::Tag) -> Map<String, Value> {

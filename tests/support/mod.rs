@@ -4,8 +4,8 @@
 pub mod binary;
 pub mod judge;
 pub mod mirror;
-pub mod tls;
 pub mod scene;
+pub mod tls;
 
 pub use binary::Binary;
 pub use judge::Judge;

@@ -1,0 +1,141 @@
+//! Asks Kit how long its lists are.
+
+use std::collections::HashMap;
+
+use crate::error::{Error, Kind, Result};
+use crate::kit::{KitClient, Meter, Page, PageRequest, Place, Position};
+use crate::model::record::Record;
+use crate::model::{Endpoint, Object, Paging, V3_PER_PAGE};
+
+/// The lists of an account; those that were read as a whole are remembered.
+pub(super) struct Lists<'s> {
+    kit: &'s KitClient,
+    meter: &'s Meter,
+    read: HashMap<&'static str, Vec<Listed>>,
+}
+
+/// A record of a list whose records may have lists of their own.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Listed {
+    /// Its id.
+    pub id: i64,
+    /// How many members Kit counts in its list.
+    pub members: Option<u64>,
+}
+
+impl<'s> Lists<'s> {
+    pub(super) fn new(kit: &'s KitClient, meter: &'s Meter) -> Self {
+        Lists { kit, meter, read: HashMap::new() }
+    }
+
+    /// All records of the list of `object`.
+    pub(super) async fn all(&mut self, object: &'static Object) -> Result<&[Listed]> {
+        if !self.is_read(object) {
+            let records = match object.endpoint(self.kit.version()) {
+                Some(endpoint) => self.every_page(endpoint).await?,
+                None => Vec::new(),
+            };
+            self.read.insert(object.name, records);
+        }
+        Ok(self.read.get(object.name).map_or(&[], Vec::as_slice))
+    }
+
+    /// Whether the list of `object` has been read.
+    pub(super) fn is_read(&self, object: &Object) -> bool {
+        self.read.contains_key(object.name)
+    }
+
+    /// How many members Kit counts in one parent's list, if the parents have been read and tell.
+    pub(super) fn members(&self, parent: &Object, id: &str) -> Option<u64> {
+        let id: i64 = id.parse().ok()?;
+        self.read.get(parent.name)?.iter().find(|listed| listed.id == id)?.members
+    }
+
+    /// What the first page of a list says about the length of all of it.
+    pub(super) async fn total(&self, endpoint: &Endpoint, partition: &str) -> Result<u64> {
+        let paging = match endpoint.paging {
+            Paging::Cursor { .. } => Paging::Cursor { per_page: 1 },
+            other => other,
+        };
+        let page = self.page(endpoint, partition, paging, Position::First).await?;
+        let pages = match page.place {
+            Place::Numbered { total_pages } => total_pages,
+            Place::Whole | Place::Cursor { .. } => None,
+        };
+        page.total.or(pages.map(|pages| pages * u64::from(V3_PER_PAGE))).ok_or_else(|| {
+            let path = endpoint.path_for(partition);
+            Error::new(Kind::SourceShape, format!("{path} does not say how long it is"))
+        })
+    }
+
+    /// Counts a list that says nothing about its length, page by page.
+    pub(super) async fn count(&self, endpoint: &Endpoint, partition: &str) -> Result<u64> {
+        let (mut rows, mut number, mut before) = (0, 1, None);
+        loop {
+            let page = self.page(endpoint, partition, endpoint.paging, Position::Number(number)).await?;
+            let first = page.records().next().map(str::to_owned);
+            if first.is_none() || first == before {
+                // Behind the end, or a source that ignores page numbers and shows the same one again.
+                return Ok(rows);
+            }
+            rows += page.records().len() as u64;
+            if page.records().len() < usize::from(V3_PER_PAGE) {
+                return Ok(rows);
+            }
+            (number, before) = (number + 1, first);
+        }
+    }
+
+    async fn every_page(&self, endpoint: &Endpoint) -> Result<Vec<Listed>> {
+        let mut records = Vec::new();
+        let mut position = Position::First;
+        loop {
+            let page = self.page(endpoint, "", endpoint.paging, position.clone()).await?;
+            records.extend(page.records().filter_map(listed));
+            match page.place {
+                Place::Cursor { next: Some(cursor) } if position != Position::After(cursor.clone()) => {
+                    position = Position::After(cursor);
+                }
+                _ => return Ok(records),
+            }
+        }
+    }
+
+    async fn page(
+        &self,
+        endpoint: &Endpoint,
+        partition: &str,
+        paging: Paging,
+        position: Position,
+    ) -> Result<Page> {
+        let request = PageRequest {
+            path: endpoint.path_for(partition),
+            list: endpoint.list,
+            paging,
+            query: endpoint.query.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+            position,
+            with_total: paging == Paging::Cursor { per_page: 1 },
+        };
+        self.kit.page(&request, self.meter).await
+    }
+}
+
+fn listed(record: &str) -> Option<Listed> {
+    let record = Record::parse(record).ok()?;
+    let number = |name: &str| record.get(name).and_then(|raw| raw.get().parse::<i64>().ok());
+    let members = number("subscriber_count").and_then(|count| u64::try_from(count).ok());
+    Some(Listed { id: number("id")?, members })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parent_without_a_count_is_listed_all_the_same() {
+        let parent = listed(r#"{"id": 7, "name": "x", "subscriber_count": 12}"#).unwrap();
+        assert_eq!((parent.id, parent.members), (7, Some(12)));
+        assert_eq!(listed(r#"{"id": 7, "subscriber_count": null}"#).unwrap().members, None);
+        assert!(listed(r#"{"name": "x"}"#).is_none());
+    }
+}

@@ -1,0 +1,802 @@
+//! The command line as people and schedulers meet it: exit codes, one clear message with advice, nothing
+//! changed by a mistake, and no secret or personal data in any byte of output.
+
+use crate::support::binary::Ran;
+use crate::support::judge::{Judge, Strictness};
+use crate::support::{Api, Binary, Mirror, kit};
+use base64::Engine as _;
+use futures_util::future::join_all;
+use kitmirror::model::objects;
+use kitmirror::simulator::{
+    ACCESS_TOKEN, AccountPlan, Action, Blank, Credentials, Fault, Junk, RetryHint, Serving, Simulator,
+    V3_SECRET, V4_KEY,
+};
+use kitmirror::store::Dialect;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+fn few() -> AccountPlan {
+    AccountPlan::new(120).tags(2).forms(2).sequences(2).broadcasts(3)
+}
+
+fn people(api: Api) -> &'static str {
+    if api == Api::V3 { "/v3/subscribers" } else { "/v4/subscribers" }
+}
+
+/// Names and sizes of all that is in a folder.
+fn listing(folder: &Path) -> Vec<(String, u64)> {
+    let mut all: Vec<(String, u64)> = std::fs::read_dir(folder)
+        .expect("the folder can be read")
+        .map(|entry| entry.expect("an entry"))
+        .map(|entry| (entry.file_name().display().to_string(), entry.metadata().expect("its data").len()))
+        .collect();
+    all.sort();
+    all
+}
+
+/// Everything in a mirror but the lease and the memory of the rate limit, which every start writes.
+async fn contents(mirror: &Mirror) -> Vec<String> {
+    let mut all = mirror.texts("select sql from sqlite_master order by name").await;
+    let tables = "select name from sqlite_master where type = 'table' and name <> 'sync_lease' order by name";
+    for table in mirror.texts(tables).await {
+        let columns = format!(
+            "select group_concat('\"' || name || '\"') from pragma_table_info('{table}') where name <> 'sent_requests'"
+        );
+        let columns = mirror.texts(&columns).await.remove(0);
+        all.extend(mirror.texts(&format!("select json_array({columns}) from \"{table}\" order by 1")).await);
+    }
+    all
+}
+
+/// One error, in one line, with advice in the next.
+#[track_caller]
+fn one_error(ran: &Ran) {
+    let errors: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(errors.len(), 1, "{}", ran.stderr);
+    let advice = ran.stderr.lines().skip_while(|line| !line.starts_with("error: ")).nth(1);
+    assert!(advice.is_some_and(|line| line.starts_with("  ") && line.ends_with('.')), "{}", ran.stderr);
+    assert_eq!(ran.stdout, "");
+}
+
+/// A run that is refused: that code, one error that holds these words, and a folder left as it was.
+async fn is_refused(binary: &Binary, folder: &Path, code: i32, words: &[&str]) -> Ran {
+    let before = listing(folder);
+    let ran = binary.run(&["sync"]).await;
+    ran.ended_with(code).says(words);
+    one_error(&ran);
+    assert_eq!(listing(folder), before);
+    ran
+}
+
+/// A-01, R-04. Every mistake at once, each with its key and what is allowed; nothing is sent or made.
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_are_wrong_are_all_told_at_once() {
+    let (sim, serving) = kit(few()).await;
+    let mirror = Mirror::new();
+    let folder = mirror.folder();
+    let file = folder.join("mine.toml");
+    std::fs::write(
+        &file,
+        "overlap = \"2 min\"\nobjects = [\"tags\", \"nonsense\"]\nrequests_per_minit = 60\n",
+    )
+    .expect("the file is written");
+    let before = listing(folder);
+    let binary = Binary::of(&mirror, &serving, Api::V4);
+    let ran = binary.run(&["--config", "mine.toml", "sync"]).await;
+    ran.ended_with(2).says(&[
+        "3 problems",
+        "overlap",
+        "nonsense",
+        "requests_per_minit",
+        "requests_per_minute",
+        "allowed:",
+    ]);
+
+    let bare = Binary::bare(folder);
+    let both = bare.clone().set("KIT_API_KEY", "aaa-key").set("KIT_API_SECRET", "bbb-secret");
+    let ran = both.run(&["sync"]).await;
+    ran.ended_with(2).says(&["kit_api_key", "kit_api_secret"]);
+    assert!(!ran.output().contains("aaa-key") && !ran.output().contains("bbb-secret"));
+
+    bare.run(&["sync"]).await.ended_with(2).says(&["no credential", "kit_api_key"]);
+    binary
+        .run(&["sync", "--object", "nonsense"])
+        .await
+        .ended_with(2)
+        .says(&["there is no such object", "tags"]);
+    binary.run(&["--set", "nonsense=1", "sync"]).await.ended_with(2).says(&["nonsense"]);
+    binary.run(&["sync", "--api-key", "x"]).await.ended_with(2).says(&["unexpected argument"]);
+    let ran = binary.run(&["--set", "kit_api_key=canary-5ecret", "sync"]).await;
+    ran.ended_with(2).says(&["never come from the command line"]);
+    assert!(!ran.output().contains("canary-5ecret"));
+    let ran =
+        bare.clone().set("KIT_API_KEY", "k").set("DATABASE_URL", "postgres://me:canary-5ecret@db.example/x");
+    let ran = ran.run(&["sync"]).await;
+    ran.ended_with(2);
+    assert!(!ran.output().contains("canary-5ecret"), "{}", ran.stderr);
+
+    assert_eq!(sim.request_count(), 0);
+    assert_eq!(listing(folder), before);
+}
+
+/// S-05. Plain http is for this machine only.
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_http_to_another_machine_is_refused() {
+    let mirror = Mirror::new();
+    let binary = Binary::bare(mirror.folder())
+        .set("KIT_API_KEY", "a-key")
+        .set("KITMIRROR_KIT_API_URL", "http://api.kit.com/v4");
+    binary.run(&["sync"]).await.ended_with(2).says(&["kit_api_url"]);
+}
+
+/// A-01, A-02. A wrong credential, and one of the other API, are told at the first request.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_that_is_not_accepted_ends_it_at_once() {
+    let (sim, serving) = kit(few()).await;
+    let cases = [
+        (Api::V3, "KITMIRROR_KIT_API_SECRET", "no-such-secret"),
+        (Api::V3, "KITMIRROR_KIT_API_SECRET", V4_KEY),
+        (Api::V4, "KITMIRROR_KIT_API_KEY", "no-such-key"),
+        (Api::V4, "KITMIRROR_KIT_API_KEY", V3_SECRET),
+        (Api::Token, "KITMIRROR_KIT_ACCESS_TOKEN", V4_KEY),
+    ];
+    let before = sim.request_count();
+    for (api, name, credential) in cases {
+        let mirror = Mirror::new();
+        let binary = Binary::of(&mirror, &serving, api).set(name, credential);
+        let words = ["does not accept the credential", "not interchangeable", "kitmirror check"];
+        let ran = is_refused(&binary, mirror.folder(), 2, &words).await;
+        assert!(!ran.output().contains(credential));
+        assert!(ran.took < Duration::from_secs(5));
+    }
+    assert_eq!(sim.request_count() - before, cases.len() as u64, "asked once each");
+
+    // Nor is a mirror that is there touched by it.
+    let mirror = Mirror::new();
+    mirror.sync(&serving, Api::V4).await;
+    let before = contents(&mirror).await;
+    let binary = Binary::of(&mirror, &serving, Api::V4).set("KITMIRROR_KIT_API_KEY", "no-such-key");
+    binary.run(&["sync", "--full"]).await.ended_with(2);
+    assert_eq!(contents(&mirror).await, before);
+}
+
+/// H-05. A port nobody listens on, a name nobody knows: told after a few tries, within ten seconds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_cannot_be_reached_is_told_soon() {
+    let closed =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
+    let urls = [format!("http://{closed}/v4"), "https://no-such-host.invalid/v4".to_owned()];
+    join_all(urls.map(|url| async move {
+        let mirror = Mirror::new();
+        let binary = Binary::bare(mirror.folder())
+            .set("KIT_API_KEY", "a-key")
+            .set("KITMIRROR_KIT_API_URL", url.as_str());
+        let ran = binary.set("DATABASE_URL", mirror.url());
+        let ran = is_refused(&ran, mirror.folder(), 5, &["could not connect", "Nothing was lost"]).await;
+        assert!(ran.took < Duration::from_secs(10), "{url}: {:?}", ran.took);
+    }))
+    .await;
+}
+
+/// A-02. A URL at which there is something, but no Kit.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_url_without_a_kit_api_is_told() {
+    let (_sim, serving) = kit(few()).await;
+    let mirror = Mirror::new();
+    let url = format!("http://{}/v4/v4", serving.addr());
+    let binary = Binary::of(&mirror, &serving, Api::V4).set("KITMIRROR_KIT_API_URL", url);
+    is_refused(&binary, mirror.folder(), 2, &["/v3 or /v4"]).await;
+}
+
+/// D-07. A folder that is not there, and a file that is something else, which stays as it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_cannot_be_opened_is_told_and_left_alone() {
+    let (_sim, serving) = kit(few()).await;
+    let mirror = Mirror::new();
+    let url = format!("sqlite://{}/nowhere/mirror.db", mirror.folder().display());
+    let binary = Binary::of(&mirror, &serving, Api::V4);
+    is_refused(
+        &binary.clone().set("KITMIRROR_DATABASE_URL", url),
+        mirror.folder(),
+        3,
+        &["there is no folder"],
+    )
+    .await;
+
+    let letter = "Dear reader, this is a letter and no database. ".repeat(100);
+    std::fs::write(mirror.file(), &letter).expect("the file is written");
+    is_refused(&binary, mirror.folder(), 3, &["could not", "database"]).await;
+    binary.run(&["status"]).await.ended_with(3);
+    binary.run(&["migrate"]).await.ended_with(3);
+    assert_eq!(std::fs::read_to_string(mirror.file()).expect("it can be read"), letter);
+}
+
+/// A-06, M26. The mirror of one account does not take in another.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_of_another_account_is_left_alone() {
+    for api in Api::VERSIONS {
+        let (_sim, serving) = kit(few()).await;
+        let (_other, elsewhere) = kit(few().of_account(78, "Somebody Else")).await;
+        let mirror = Mirror::new();
+        mirror.sync(&serving, api).await;
+        let before = contents(&mirror).await;
+        let ran = Binary::of(&mirror, &elsewhere, api).run(&["sync", "--full"]).await;
+        ran.ended_with(2).says(&["Alder & Finch Letters", "Somebody Else", "database_url"]);
+        one_error(&ran);
+        assert_eq!(contents(&mirror).await, before);
+    }
+}
+
+/// V-03. A database that a newer kitmirror has migrated.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_schema_is_left_alone() {
+    let (_sim, serving) = kit(few()).await;
+    let mirror = Mirror::new();
+    mirror.sync(&serving, Api::V4).await;
+    let database = mirror.database().await;
+    let newer = "insert into refinery_schema_history (version, name, applied_on, checksum) \
+                 values (999, 'wonders', '2031-01-01T00:00:00Z', '1')";
+    sqlx::query(newer).execute(&database).await.expect("the history can be written");
+    database.close().await;
+    let before = contents(&mirror).await;
+    let binary = Binary::of(&mirror, &serving, Api::V4);
+    for command in [&["sync"][..], &["migrate"], &["status"], &["schema", "--check"]] {
+        let ran = binary.run(command).await;
+        ran.ended_with(4).says(&["999", "newer kitmirror", "left untouched"]);
+        one_error(&ran);
+    }
+    assert_eq!(contents(&mirror).await, before);
+}
+
+/// V-05. Somebody else's table of one of our names: refused, and not one byte of the file is changed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_table_of_our_name_is_left_alone() {
+    let (_sim, serving) = kit(few()).await;
+    let mirror = Mirror::new();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(mirror.file()).create_if_missing(true);
+    let database = sqlx::SqlitePool::connect_with(options).await.expect("a database");
+    sqlx::query("create table tags (name text)").execute(&database).await.expect("a table");
+    sqlx::query("insert into tags values ('mine')").execute(&database).await.expect("a row");
+    database.close().await;
+    let before = std::fs::read(mirror.file()).expect("it can be read");
+    let binary = Binary::of(&mirror, &serving, Api::V4);
+    let ran = binary.run(&["sync"]).await;
+    ran.ended_with(4).says(&["already a table \"tags\"", "left untouched"]);
+    one_error(&ran);
+    binary.run(&["migrate"]).await.ended_with(4);
+    assert_eq!(mirror.texts("select name from tags").await, ["mine"]);
+    assert_eq!(mirror.number("select count(*) from sqlite_master").await, 1);
+    assert!(std::fs::read(mirror.file()).expect("it can be read") == before, "the file was changed");
+}
+
+/// D-10. What somebody changed in our tables is named, by `sync` and by `schema --check`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_table_is_named() {
+    let changes = [
+        ("alter table tags rename column name to title", "tags.name: is missing"),
+        ("alter table forms drop column uid", "forms.uid: is missing"),
+        ("drop view cancelled_subscribers", "cancelled_subscribers: the view is missing"),
+        (
+            "alter table forms add column mine text not null default ''",
+            "forms.mine: was added and must not be null",
+        ),
+    ];
+    for (change, named) in changes {
+        let (_sim, serving) = kit(few()).await;
+        let mirror = Mirror::new();
+        let binary = Binary::of(&mirror, &serving, Api::V4);
+        binary.run(&["migrate"]).await.ended_with(0);
+        binary.run(&["schema", "--check"]).await.ended_with(0);
+        let database = mirror.database().await;
+        // The view over both tables would keep a column from being renamed.
+        for statement in ["pragma legacy_alter_table = on", change] {
+            sqlx::query(statement).execute(&database).await.expect(statement);
+        }
+        database.close().await;
+        let ran = binary.run(&["sync"]).await;
+        ran.ended_with(4).says(&[named, "schema --check"]);
+        one_error(&ran);
+        let ran = binary.run(&["schema", "--check"]).await;
+        ran.ended_with(4);
+        assert!(ran.stdout.contains(named), "{}", ran.stdout);
+        let differences = binary.run(&["schema", "--check", "--json"]).await;
+        assert!(differences.json().as_array().is_some_and(|all| !all.is_empty()));
+    }
+}
+
+/// A mirror that is not there yet is not made by looking at it.
+#[tokio::test(flavor = "multi_thread")]
+async fn looking_at_a_mirror_that_is_not_there_makes_none() {
+    let mirror = Mirror::new();
+    let binary = Binary::bare(mirror.folder()).set("DATABASE_URL", mirror.url());
+    for command in [&["status"][..], &["status", "--json"], &["schema", "--check"]] {
+        let ran = binary.run(command).await;
+        ran.ended_with(3).says(&["there is no mirror yet", "kitmirror sync"]);
+        one_error(&ran);
+    }
+    assert_eq!(listing(mirror.folder()), []);
+}
+
+/// What scripts read: the report of a run, and the state of a mirror.
+#[tokio::test(flavor = "multi_thread")]
+async fn sync_and_status_speak_json() {
+    for api in Api::VERSIONS {
+        let (_sim, serving) = kit(few()).await;
+        let mirror = Mirror::new();
+        let binary = Binary::of(&mirror, &serving, api);
+        let report = binary.run(&["sync", "--json"]).await;
+        let report = report.ended_with(0).json();
+        assert_eq!((&report["complete"], &report["error"]), (&true.into(), &serde_json::Value::Null));
+        let runs = report["objects"].as_array().expect("a list");
+        assert_eq!(runs.len(), 9, "the tenth is a view");
+        let fields = [
+            "object",
+            "mode",
+            "outcome",
+            "requests",
+            "retries",
+            "pages",
+            "rows_read",
+            "rows_inserted",
+            "rows_updated",
+            "rows_quarantined",
+            "duration_ms",
+            "error",
+            "advice",
+        ];
+        for run in runs {
+            assert!(fields.iter().all(|field| run.get(field).is_some()), "{run}");
+            assert_eq!((&run["mode"], &run["outcome"]), (&"full".into(), &"complete".into()));
+        }
+        let sum: u64 = runs.iter().filter_map(|run| run["rows_inserted"].as_u64()).sum();
+        assert_eq!(report["total"]["rows_inserted"], sum);
+
+        let status = binary.run(&["status", "--json"]).await;
+        let status = status.ended_with(0).json();
+        let version = if api == Api::V3 { "v3" } else { "v4" };
+        assert_eq!(
+            (&status["account"], &status["api_version"]),
+            (&"Alder & Finch Letters".into(), &version.into())
+        );
+        let shown = status["objects"].as_array().expect("a list");
+        let names: Vec<&str> = shown.iter().filter_map(|one| one["object"].as_str()).collect();
+        assert_eq!(names, objects::names());
+        for one in shown {
+            let rows = mirror
+                .number(&format!("select count(*) from {}", one["object"].as_str().expect("a name")))
+                .await;
+            assert_eq!((&one["state"], &one["rows"]), (&"ok".into(), &rows.into()), "{one}");
+            assert!(
+                one["last_complete_at"].is_string()
+                    && one["lag_seconds"].as_i64().is_some_and(|lag| lag < 60)
+            );
+        }
+        binary.run(&["status"]).await.ended_with(0);
+    }
+}
+
+/// S-01. The settings are shown, the secrets among them are not.
+#[tokio::test(flavor = "multi_thread")]
+async fn config_shows_everything_but_secrets() {
+    let mirror = Mirror::new();
+    let secret = mirror.folder().join("secret");
+    std::fs::write(&secret, "canary-5ecret\n").expect("the file is written");
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).expect("its mode is set");
+    let binary = Binary::bare(mirror.folder())
+        .set("KITMIRROR_KIT_API_KEY_FILE", secret.display().to_string())
+        .set("DATABASE_URL", "mysql://me:canary-5ecret@db.example/mail");
+    for arguments in [&["config"][..], &["config", "--json"]] {
+        let ran = binary.run(arguments).await;
+        ran.ended_with(0);
+        assert!(!ran.output().contains("canary-5ecret"), "{}", ran.output());
+        assert!(ran.stdout.contains("***") && ran.stdout.contains("db.example"), "{}", ran.stdout);
+        assert!(ran.stdout.contains("KITMIRROR_KIT_API_KEY_FILE"), "{}", ran.stdout);
+    }
+}
+
+/// V-06. What `schema` prints is what the migrations make, to the letter.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tables_that_are_printed_are_the_tables_that_are_made() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
+    let mirror = Mirror::new();
+    let printed = Binary::bare(mirror.folder()).run(&["schema"]).await;
+    printed.ended_with(0);
+    let mut all = String::new();
+    for (at, object) in objects::ALL.iter().enumerate() {
+        let file = folder.join(format!("V{}__{}.sql", at + 2, object.name));
+        let migration = std::fs::read_to_string(&file).expect("the migration of an object");
+        assert_eq!(Dialect::Sqlite.create(object), migration, "{}", file.display());
+        all.push_str(&migration);
+        all.push('\n');
+    }
+    assert_eq!(printed.stdout, all);
+
+    let one = Binary::bare(mirror.folder()).run(&["schema", "--object", "SubscriberTags"]).await;
+    assert!(one.stdout.contains("create view \"subscriber_tags\"") && !one.stdout.contains("create table"));
+}
+
+/// Every command explains itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn help_of_every_command() {
+    let mirror = Mirror::new();
+    let binary = Binary::bare(mirror.folder());
+    let top = binary.run(&["--help"]).await;
+    top.ended_with(0);
+    insta::assert_snapshot!("help", top.stdout);
+    let commands = top.stdout.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let commands: Vec<String> = commands
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
+        .filter(|name| name != "help")
+        .collect();
+    assert!(commands.len() >= 6, "{commands:?}");
+    for name in commands {
+        let ran = binary.run(&[&name, "--help"]).await;
+        insta::assert_snapshot!(format!("help_{name}"), ran.ended_with(0).stdout);
+    }
+    let version = binary.run(&["--version"]).await;
+    assert_eq!(version.stdout, concat!("kitmirror ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+/// Scripts for every shell, for the command that is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn completions_for_every_shell() {
+    let mirror = Mirror::new();
+    let binary = Binary::bare(mirror.folder());
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let ran = binary.run(&["completions", shell]).await;
+        ran.ended_with(0);
+        assert!(ran.stdout.contains("kitmirror") && ran.stdout.contains("status"), "{shell}");
+    }
+    binary.run(&["completions", "tcsh"]).await.ended_with(2);
+}
+
+/// Secrets with everything in them that is written differently in a URL.
+fn canaries() -> Credentials {
+    Credentials {
+        v3_secret: "v3-c4nary/5ecret+Ab=&?x%41".to_owned(),
+        v3_key: "v3-public-c4nary".to_owned(),
+        v4_key: "kit_c4nary/5ecret+Cd=&?x%41".to_owned(),
+        access_token: "token-c4nary/5ecret+Ef=&?x%41".to_owned(),
+    }
+}
+
+/// A secret in all the ways in which it may turn up.
+fn spellings(secret: &str) -> Vec<String> {
+    let percent = |upper: bool| -> String {
+        let encoded = secret.bytes().map(|byte| match byte {
+            b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+            byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+            byte if upper => format!("%{byte:02X}"),
+            byte => format!("%{byte:02x}"),
+        });
+        encoded.collect()
+    };
+    let base64 = |prefix: &str| {
+        let text = base64::engine::general_purpose::STANDARD_NO_PAD.encode(format!("{prefix}{secret}"));
+        text[..text.len() - 2].to_owned()
+    };
+    vec![secret.to_owned(), percent(true), percent(false), base64(""), base64("Bearer "), base64(":")]
+}
+
+fn all_spellings() -> Vec<String> {
+    let Credentials { v3_secret, v3_key, v4_key, access_token } = canaries();
+    [v3_secret, v3_key, v4_key, access_token].iter().flat_map(|secret| spellings(secret)).collect()
+}
+
+/// An account guarded by canaries, whose people's addresses are canaries as well.
+async fn guarded() -> (Simulator, Serving) {
+    let (sim, serving) = kit(few().nasty().guarded_by(canaries())).await;
+    sim.set_modes(|modes| modes.page_cap = Some(50));
+    (sim, serving)
+}
+
+fn with_canary(mirror: &Mirror, serving: &Serving, api: Api) -> Binary {
+    let Credentials { v3_secret, v4_key, access_token, .. } = canaries();
+    let (name, value) = match api {
+        Api::V3 => ("KITMIRROR_KIT_API_SECRET", v3_secret),
+        Api::V4 => ("KITMIRROR_KIT_API_KEY", v4_key),
+        Api::Token => ("KITMIRROR_KIT_ACCESS_TOKEN", access_token),
+    };
+    Binary::of(mirror, serving, api).set(name, value).set("RUST_LOG", "trace")
+}
+
+/// No spelling of any secret, and nobody's address, in any byte of output.
+#[track_caller]
+fn keeps_quiet(ran: &Ran, sim: &Simulator) {
+    let output = ran.output();
+    for secret in all_spellings() {
+        assert!(!output.contains(&secret), "{secret} in\n{output}");
+    }
+    let addresses: Vec<String> =
+        sim.read(|account| account.subscribers().map(|person| person.email_address).collect());
+    for address in
+        addresses.iter().map(String::as_str).chain(["owner77@example.org"]).filter(|one| one.len() > 3)
+    {
+        assert!(!output.contains(address), "{address} in\n{output}");
+    }
+}
+
+/// Nor in any table.
+async fn holds_no_secret(mirror: &Mirror) {
+    let everything =
+        contents(mirror).await.concat() + &mirror.texts("select owner from sync_lease").await.concat();
+    for secret in all_spellings() {
+        assert!(!everything.contains(&secret), "{secret} is in the database");
+    }
+}
+
+const ALL: [Api; 3] = [Api::V3, Api::V4, Api::Token];
+
+/// S-03, S-04, S-10, O7. When all goes well, at the highest level of logging, in both formats.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_goes_well_tells_no_secret() {
+    join_all(ALL.map(|api| async move {
+        let (sim, serving) = guarded().await;
+        let mirror = Mirror::new();
+        let binary = with_canary(&mirror, &serving, api);
+        for format in ["text", "json"] {
+            let binary = binary.clone().set("KITMIRROR_LOG_FORMAT", format);
+            for command in
+                [&["-vv", "sync"][..], &["-vv", "sync", "--full", "--json"], &["-vv", "status"], &["config"]]
+            {
+                let ran = binary.run(command).await;
+                assert!(ran.code == 0 || ran.code == 5, "{}", ran.stderr);
+                keeps_quiet(&ran, &sim);
+            }
+        }
+        holds_no_secret(&mirror).await;
+    }))
+    .await;
+}
+
+/// S-03, H-12, O7. When everything goes wrong, and when Kit itself says the secret in answers and headers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_goes_wrong_tells_no_secret() {
+    let echo = canaries();
+    let echo = format!("{} {} {}", echo.v3_secret, echo.v4_key, echo.access_token);
+    let body = serde_json::json!({ "errors": [format!("bad key {echo}")], "error": "no", "message": format!("key {echo}") });
+    let said = Junk::Json(body.to_string());
+    let actions = vec![
+        vec![Action::ResetBeforeHeaders],
+        vec![Action::ResetInBody { bytes: 50 }],
+        vec![Action::TruncateBody { bytes: 50 }],
+        vec![Action::Junk(Junk::Html)],
+        vec![Action::Status(503, Blank::Html)],
+        vec![Action::TooMany(RetryHint::Text(echo.clone()), Blank::Json)],
+        vec![Action::Redirect(302, format!("http://127.0.0.1:9/{}", canaries().v4_key))],
+        vec![Action::Header("x-echo".to_owned(), echo.clone())],
+        vec![Action::Junk(said.clone()), Action::AnswerWith(422)],
+        vec![Action::Junk(said.clone()), Action::AnswerWith(403)],
+        vec![Action::Junk(said), Action::AnswerWith(401)],
+        vec![Action::ContentType(echo)],
+        vec![Action::HugeHeader(1 << 20)],
+        vec![Action::HugeBody(40 << 20)],
+    ];
+    for together in actions.chunks(5) {
+        join_all(ALL.into_iter().flat_map(|api| {
+            together.iter().map(move |actions| async move {
+                let (sim, serving) = guarded().await;
+                for action in actions {
+                    sim.faults().add(Fault::new(action.clone()).on(people(api)).nth(2));
+                }
+                let mirror = Mirror::new();
+                let ran = with_canary(&mirror, &serving, api).run(&["-vv", "sync"]).await;
+                assert!(ran.code == 0 || ran.code == 5, "{}", ran.stderr);
+                keeps_quiet(&ran, &sim);
+                holds_no_secret(&mirror).await;
+            })
+        }))
+        .await;
+    }
+}
+
+/// S-03, A-02, O7. When the credential is refused, by an answer that repeats it, and when nobody answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_cannot_begin_tells_no_secret() {
+    let Credentials { v3_secret, v4_key, access_token, .. } = canaries();
+    join_all(ALL.map(|api| {
+        let echo = format!(r#"{{"errors":["{v3_secret} {v4_key} {access_token} is wrong"]}}"#);
+        async move {
+            let (sim, serving) = guarded().await;
+            let mirror = Mirror::new();
+            let binary = with_canary(&mirror, &serving, api);
+            sim.faults().add(Fault::new(Action::Junk(Junk::Json(echo))).on("/account").nth(1));
+            sim.faults().add(Fault::new(Action::AnswerWith(401)).on("/account").nth(1));
+            let ran = binary.run(&["-vv", "sync"]).await;
+            keeps_quiet(ran.ended_with(2), &sim);
+            serving.stop().await;
+            let ran = binary.run(&["-vv", "sync"]).await;
+            keeps_quiet(ran.ended_with(5), &sim);
+        }
+    }))
+    .await;
+}
+
+/// H-15, S-07. A proxy that the environment names sees no credential.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_in_the_environment_sees_no_credential() {
+    join_all(ALL.map(|api| async move {
+        let (_sim, serving) = guarded().await;
+        let (proxy, listening) = kit(few()).await;
+        let mirror = Mirror::new();
+        let address = format!("http://{}", listening.addr());
+        let binary = with_canary(&mirror, &serving, api).set("HTTP_PROXY", address.as_str());
+        let binary = binary.set("http_proxy", address.as_str()).set("ALL_PROXY", address.as_str());
+        let ran = binary.run(&["sync"]).await;
+        assert!(ran.code == 0 || ran.code == 5, "{}", ran.stderr);
+        assert_eq!(proxy.request_count(), 0, "{:?}", proxy.requests().first());
+    }))
+    .await;
+}
+
+/// S-19. What others may choose cannot drive a terminal or forge a line.
+#[tokio::test(flavor = "multi_thread")]
+async fn names_from_kit_cannot_drive_a_terminal() {
+    let name = "Letters\u{1b}[2J\u{7}\r\nerror: all is lost";
+    for api in Api::VERSIONS {
+        let (_sim, serving) = kit(few().of_account(77, name)).await;
+        let mirror = Mirror::new();
+        let binary = Binary::of(&mirror, &serving, api);
+        let (_other, elsewhere) = kit(few().of_account(78, &name.repeat(2))).await;
+        let refused = Binary::of(&mirror, &elsewhere, api);
+        for (binary, command) in
+            [(&binary, &["-v", "sync"][..]), (&binary, &["status"]), (&refused, &["sync"])]
+        {
+            let output = binary.run(command).await.output();
+            assert!(!output.contains(['\u{1b}', '\u{7}', '\r']), "{output:?}");
+            assert!(!output.lines().any(|line| line.starts_with("error: all is lost")), "{output}");
+        }
+    }
+}
+
+/// S-15. The file and those beside it are for their owner only, whatever the umask.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_is_readable_for_its_owner_only() {
+    let (sim, serving) = kit(few()).await;
+    sim.faults().add(Fault::new(Action::StallBeforeHeaders).on("/v4/subscribers"));
+    let mirror = Mirror::new();
+    let running = Binary::of(&mirror, &serving, Api::V4).start_after("umask 000", &["sync"]);
+    asked(&sim, "/v4/subscribers").await;
+    let mut names: Vec<String> = Vec::new();
+    for entry in std::fs::read_dir(mirror.folder()).expect("the folder can be read").flatten() {
+        let mode = entry.metadata().expect("its data").permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{}", entry.path().display());
+        names.push(entry.file_name().display().to_string());
+    }
+    names.sort();
+    assert_eq!(names, ["mirror.db", "mirror.db-shm", "mirror.db-wal"]);
+    running.kill().await;
+}
+
+/// Waits until somebody has asked for a path.
+async fn asked(sim: &Simulator, path: &str) {
+    for _ in 0..2_000 {
+        if sim.requests().iter().any(|one| one.path == path) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("nobody asked for {path}");
+}
+
+/// C-01, C-02. One writes, the other is told who does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_kitmirror_is_told_who_is_at_work() {
+    let (sim, serving) = kit(few()).await;
+    let stall = sim.faults().add(Fault::new(Action::StallBeforeHeaders).on("/v4/subscribers"));
+    let mirror = Mirror::new();
+    let binary = Binary::of(&mirror, &serving, Api::V4);
+    let first = binary.start(&["sync"]);
+    asked(&sim, "/v4/subscribers").await;
+    let before = sim.request_count();
+    let pid = format!("/{}/", first.id());
+    for command in [&["sync"][..], &["sync", "--full"]] {
+        let ran = binary.run(command).await;
+        ran.ended_with(75).says(&["another kitmirror", &pid, "Only one kitmirror writes"]);
+        one_error(&ran);
+    }
+    assert_eq!(sim.request_count(), before, "nothing was asked for nothing");
+    binary.run(&["status"]).await.ended_with(5);
+
+    // Killed without warning, it leaves a lease that need not be waited for.
+    first.kill().await;
+    sim.faults().remove(stall);
+    binary.run(&["sync"]).await.ended_with(0);
+    Judge::compare(&mirror, &sim, Api::V4, Strictness::Equal).await.agrees();
+}
+
+/// C-03, M29. Paused, overtaken and woken: it writes nothing more, and what the other one did stands.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kitmirror_that_was_overtaken_while_it_slept_writes_nothing() {
+    for api in Api::VERSIONS {
+        let (sim, serving) = kit(few()).await;
+        sim.faults().add(Fault::new(Action::Delay(Duration::from_millis(700))).on(people(api)).nth(1));
+        let mirror = Mirror::new();
+        let binary = Binary::of(&mirror, &serving, api);
+        let first = binary.start(&["sync"]);
+        asked(&sim, people(api)).await;
+        first.signal("STOP");
+        let database = mirror.database().await;
+        let expired = "update sync_lease set expires_at = '2001-01-01T00:00:00.000000Z'";
+        sqlx::query(expired).execute(&database).await.expect("the lease can be written");
+        database.close().await;
+        binary.run(&["sync"]).await.ended_with(0);
+        let after = contents(&mirror).await;
+        first.signal("CONT");
+        first.end().await.ended_with(75).says(&["another kitmirror has taken over"]);
+        assert_eq!(contents(&mirror).await, after);
+        binary.run(&["status"]).await.ended_with(0);
+        Judge::compare(&mirror, &sim, api, Strictness::Equal).await.agrees();
+    }
+}
+
+/// K-03. Asked to stop in the middle of a request, while it waits for another try, and before it has
+/// even begun: it ends within five seconds, says so by its code, and the next run makes up for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_it_soon_and_nothing_is_lost() {
+    let waits = [
+        (Action::StallBeforeHeaders, false),
+        (Action::StallBody { after: 10 }, false),
+        (Action::TooMany(RetryHint::Seconds(600), Blank::Empty), false),
+        (Action::Status(503, Blank::Empty), false),
+        (Action::StallBeforeHeaders, true),
+        (Action::TooMany(RetryHint::Seconds(60), Blank::Empty), true),
+    ];
+    let cases = Api::VERSIONS.into_iter().flat_map(|api| {
+        waits.clone().into_iter().zip([("TERM", 143), ("INT", 130)].into_iter().cycle()).map(
+            move |((action, at_first), (signal, code))| async move {
+                let (sim, serving) = kit(few()).await;
+                let mirror = Mirror::new();
+                let binary = Binary::of(&mirror, &serving, api);
+                let path = match (at_first, api) {
+                    (false, _) => people(api),
+                    (true, Api::V3) => "/v3/account",
+                    (true, _) => "/v4/account",
+                };
+                let fault = sim.faults().add(Fault::new(action.clone()).on(path));
+                let running = binary.start(&["sync"]);
+                asked(&sim, path).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                running.signal(signal);
+                let asked_at = std::time::Instant::now();
+                let ran = running.end().await;
+                ran.ended_with(code).says(&["Run it again"]);
+                assert!(asked_at.elapsed() < Duration::from_secs(5), "{action:?}: {:?}", asked_at.elapsed());
+                sim.faults().remove(fault);
+                binary.run(&["sync"]).await.ended_with(0);
+                Judge::compare(&mirror, &sim, api, Strictness::Equal).await.agrees();
+            },
+        )
+    });
+    join_all(cases).await;
+}
+
+/// D-04. No more room for the file: told as such, the database is whole, and the next run goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_told_and_made_up_for() {
+    join_all(Api::VERSIONS.map(|api| async move {
+        let (sim, serving) = kit(AccountPlan::new(2_000)).await;
+        let mirror = Mirror::new();
+        let binary = Binary::of(&mirror, &serving, api);
+        // The largest file allowed, in blocks of 512 bytes; the signal that would kill is ignored.
+        let ran = binary.start_after("trap '' XFSZ; ulimit -f 600", &["sync"]).end().await;
+        ran.ended_with(3).says(&["free space"]);
+        assert_eq!(mirror.texts("pragma integrity_check").await, ["ok"]);
+        binary.run(&["sync"]).await.ended_with(0);
+        Judge::compare(&mirror, &sim, api, Strictness::Equal).await.agrees();
+    }))
+    .await;
+}
+
+/// A-02. A token works as a key does, with its own limit.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_opens_v4() {
+    let (sim, serving) = kit(few()).await;
+    let mirror = Mirror::new();
+    Binary::of(&mirror, &serving, Api::Token).run(&["sync"]).await.ended_with(0);
+    let bearer = format!("Bearer {ACCESS_TOKEN}");
+    assert!(sim.requests().iter().all(|one| one.header("authorization") == Some(&bearer)));
+    Judge::compare(&mirror, &sim, Api::Token, Strictness::Equal).await.agrees();
+}
