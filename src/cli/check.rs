@@ -12,7 +12,7 @@ use super::probe::{self, Findings};
 use super::{Failed, Global, Outcome};
 use crate::config::{Credential, Environment, Settings};
 use crate::error::{Error, Kind};
-use crate::kit::{KitClient, Meter, Patience};
+use crate::kit::{Account, KitClient, Meter, Patience};
 use crate::model::{Time, objects};
 use crate::output;
 use crate::service;
@@ -187,12 +187,12 @@ async fn credential(
     let account = match kit.account(Patience::FIRST_CONTACT, &Meter::default()).await {
         Ok(account) => account,
         Err(error) => {
-            match &settings.credential {
-                Some(credential) if error.kind() == Kind::SourceRejectedKey => {
+            match (error.kind(), &settings.credential) {
+                (Kind::SourceRejectedKey, Some(credential)) => {
                     points.failed_with("credential", &error, mixed_up(credential));
                 }
-                _ if error.kind().policy().exit_code == 3 => points.failed("database", &error),
-                _ => points.failed("credential", &error),
+                (kind, _) if kind.policy().exit_code == 3 => points.failed("database", &error),
+                _ => points.failed("kit", &error),
             }
             return false;
         }
@@ -201,10 +201,7 @@ async fn credential(
     let plan = account.plan.as_deref().map_or(String::new(), |plan| format!(", plan {plan}"));
     points.ok("account", format!("{}{plan}", account.name));
     if let Some(store) = store {
-        match service::refuse_other_account(kit, store, &account).await {
-            Ok(()) => points.ok("mirror", "belongs to this account, or to none yet"),
-            Err(error) => points.failed("mirror", &error),
-        }
+        mirror_of(kit, store, &account, points).await;
     }
     let ours = Time::from(std::time::SystemTime::now());
     clock(kit.source_clock(), ours, points);
@@ -217,6 +214,26 @@ async fn credential(
         ),
     );
     true
+}
+
+/// Whether the mirror belongs to the account the credential opens.
+async fn mirror_of(kit: &KitClient, store: &Store, account: &Account, points: &mut Points) {
+    let known = match service::refuse_other_account(kit, store, account).await {
+        Ok(()) => store.account().await,
+        Err(error) => Err(error),
+    };
+    let version = kit.version().name();
+    match known {
+        Err(error) => points.failed("mirror", &error),
+        Ok(None) => points.ok("mirror", "belongs to no account yet"),
+        Ok(Some(known)) => match known.api_version {
+            Some(before) if before != version => points.ok(
+                "mirror",
+                format!("of this account, filled with API {before}: with {version} the next run reads everything once"),
+            ),
+            _ => points.ok("mirror", "of this account"),
+        },
+    }
 }
 
 /// What is likely when Kit does not know a credential: that it is one of another kind.

@@ -55,7 +55,7 @@ struct Planned {
 #[derive(Serialize)]
 struct Line<'p> {
     object: &'static str,
-    mode: &'static str,
+    mode: Option<Mode>,
     lists: usize,
     #[serde(flatten)]
     cost: Cost,
@@ -134,7 +134,7 @@ const ACCOUNT: Cost = Cost { requests: 1, rows: 0, certainty: Certainty::Exact }
 
 impl Planned {
     fn lines(&self) -> Vec<Line<'_>> {
-        let account = Line { object: "account", mode: "", lists: 0, cost: ACCOUNT, seconds: 0, notes: &[] };
+        let account = Line { object: "account", mode: None, lists: 0, cost: ACCOUNT, seconds: 0, notes: &[] };
         let mut requests = ACCOUNT.requests;
         let mut lines = vec![account];
         lines.extend(self.objects.iter().map(|object| {
@@ -142,7 +142,7 @@ impl Planned {
             requests += object.cost.requests;
             Line {
                 object: object.object,
-                mode: object.mode.map_or("", Mode::name),
+                mode: object.mode,
                 lists: object.lists,
                 cost: object.cost,
                 seconds: self.pace.seconds(requests) - before,
@@ -179,7 +179,7 @@ impl Planned {
             .map(|line| {
                 vec![
                     line.object.to_owned(),
-                    line.mode.to_owned(),
+                    line.mode.map_or("", Mode::name).to_owned(),
                     if line.lists > 0 { grouped(line.lists as u64) } else { String::new() },
                     grouped(line.cost.requests),
                     if line.lists > 0 { shown(line.cost) } else { String::new() },

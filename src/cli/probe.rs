@@ -3,6 +3,8 @@
 
 mod dates;
 mod reply;
+#[cfg(test)]
+mod tests;
 mod v3;
 mod v4;
 
@@ -295,32 +297,5 @@ fn kind(value: &serde_json::Value) -> &'static str {
         serde_json::Value::Null => "null",
         serde_json::Value::Bool(_) => "truth",
         serde_json::Value::Array(_) | serde_json::Value::Object(_) => "list",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_is_described_by_the_kinds_of_its_parts_only() {
-        let described =
-            |inside: &str| cursor_shape(&base64::engine::general_purpose::STANDARD.encode(inside));
-        assert_eq!(described("[4287675149]"), "[integer]");
-        assert_eq!(described("4287675149"), "a bare integer");
-        assert_eq!(described("2023-01-27 11:43:55 UTC"), "a bare time, without a tie-breaker");
-        assert_eq!(described(r#"["2023-01-27T11:43:55.000Z", 77]"#), "[time, integer]");
-        assert_eq!(described("ann@example.com"), "text of another kind");
-        assert_eq!(cursor_shape("%%%"), "not text in base64");
-    }
-
-    #[test]
-    fn no_question_is_asked_twice() {
-        for probes in [v3::PROBES, v4::PROBES] {
-            let mut ids: Vec<&str> = probes.iter().map(|probe| probe.id).collect();
-            ids.sort_unstable();
-            ids.dedup();
-            assert_eq!(ids.len(), probes.len());
-        }
     }
 }

@@ -59,7 +59,10 @@ impl Sync {
         let progress = Progress::new(global.quiet);
         let session = tokio::select! {
             session = Session::open(&settings, &stop) => session?,
-            () = stop.requested() => return Ok(signal.load(Ordering::Relaxed)),
+            () = stop.requested() => {
+                output::note("Stopped before anything was read. Run it again.");
+                return Ok(signal.load(Ordering::Relaxed));
+            }
         };
         for step in &session.migrated {
             tracing::debug!("Applied the migration {step}");
@@ -134,7 +137,7 @@ impl Sync {
             if let (Some(error), Some(advice)) = (&one.error, one.advice)
                 && one.error != told_last
             {
-                output::note(format_args!("{error}\n  {advice}"));
+                output::note(format_args!("{}\n  {advice}", output::escaped(error)));
             }
         }
     }

@@ -270,7 +270,7 @@ impl KitClient {
         // A date is meant by the clock of whoever sent it; ours may be hours off.
         let now = raw.date.unwrap_or_else(SystemTime::now);
         let retry_after = raw.retry_after.as_deref().and_then(|value| retry::retry_after(value, now));
-        let says = || transport::error_text(&raw.body);
+        let says = || transport::error_text(&raw.body, self.settings.auth.secret());
         match raw.status {
             200 => {
                 if !raw.is_json {

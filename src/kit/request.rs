@@ -27,6 +27,17 @@ impl Auth {
     }
 }
 
+impl Auth {
+    /// The credential as text, to be taken out of what others say.
+    pub(super) fn secret(&self) -> &str {
+        match self {
+            Auth::V3Secret(secret) | Auth::V4Key(secret) | Auth::AccessToken(secret) => {
+                secret.expose_secret()
+            }
+        }
+    }
+}
+
 impl fmt::Debug for Auth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -45,7 +45,12 @@ impl Transport {
             Error::new(Kind::Internal, "could not set up the HTTP client").because(error)
         };
         // A credential never leaves for another host, nor for the same host without TLS.
-        let http = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder();
+        if !base_url.starts_with("https://") {
+            // Without TLS (loopback only) a proxy of the environment would be handed the credential.
+            builder = builder.no_proxy();
+        }
+        let http = builder
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_WITHIN)
             .read_timeout(SILENCE)
@@ -139,13 +144,16 @@ fn failed(error: reqwest::Error) -> Failure {
 
 /// Kit's own words about an error, shortened and without control characters: v3
 /// `{"error", "message"}`, v4 `{"errors": […]}` with texts or lists of texts. Empty when it said nothing.
-pub(super) fn error_text(body: &str) -> String {
+/// Should it quote our credential, that is taken out.
+pub(super) fn error_text(body: &str, secret: &str) -> String {
     let Ok(json) = serde_json::from_str::<serde_json::Value>(body) else { return String::new() };
     let mut words: Vec<&str> = Vec::new();
     collect(&json["error"], &mut words);
     collect(&json["message"], &mut words);
     collect(&json["errors"], &mut words);
-    let text: String = words.join(", ").chars().filter(|c| !c.is_control()).take(200).collect();
+    // Before it is shortened: the beginning of a secret is a secret.
+    let words = words.join(", ").replace(secret, "***");
+    let text: String = words.chars().filter(|c| !c.is_control()).take(200).collect();
     // Kit quotes input in some messages; an address must not reach a log.
     let safe = text
         .split(' ')
@@ -213,12 +221,13 @@ mod tests {
             (r#"{"errors":["The access token is invalid"]}"#, " (The access token is invalid)"),
             (r#"{"errors":[["Sequence is inactive"]]}"#, " (Sequence is inactive)"),
             (r#"{"errors":["ann@example.com is\u0007 taken"]}"#, " (*** is taken)"),
+            (r#"{"errors":["key s\/cret is wrong"]}"#, " (key *** is wrong)"),
             ("{}", ""),
             ("<html>", ""),
             ("", ""),
         ];
         for (body, words) in cases {
-            assert_eq!(error_text(body), words, "{body}");
+            assert_eq!(error_text(body, "s/cret"), words, "{body}");
         }
     }
 

@@ -4,6 +4,8 @@
 pub mod cost;
 mod extractor;
 pub mod pass;
+#[cfg(test)]
+mod pass_model;
 pub mod plan;
 mod progress;
 mod stop;

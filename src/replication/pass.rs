@@ -392,7 +392,10 @@ impl Pass {
                 self.new_leg();
                 Ok(self.position())
             }
-            After::End => Ok(self.finish_walk(ceiling)),
+            After::End => {
+                self.refuse_a_short_list(turn)?;
+                Ok(self.finish_walk(ceiling))
+            }
         }
     }
 
@@ -424,7 +427,10 @@ impl Pass {
         }
         let digest = digest(&turn.batch.rows.iter().map(|row| row.key(self.object)).collect::<Vec<_>>());
         if turn.records > 0 {
-            self.repeated = if self.digests.insert(digest) { 0 } else { self.repeated + 1 };
+            let again = !self.digests.insert(digest);
+            self.repeated = if again { self.repeated + 1 } else { 0 };
+            // Where one numbered page is shown twice, another may not have been shown at all.
+            self.leg.moved |= again && matches!(turn.place, Place::Numbered { total_pages: Some(_) });
         }
         if self.repeated >= REPEATED_PAGES && !matches!(turn.place, Place::Numbered { total_pages: None }) {
             return endless(format!("{REPEATED_PAGES} pages in a row brought nothing new"));
@@ -580,6 +586,19 @@ impl Pass {
         let total = self.leg.total.filter(|_| self.mode == Mode::Full)?;
         let missing = total.saturating_sub(self.leg.records);
         (missing > (total / 1000).max(10)).then_some(missing)
+    }
+
+    /// A count that disagrees is no error by itself: it may be stale, or count another set. That the list ends
+    /// on a full page, for the second time, although it announced more, is.
+    fn refuse_a_short_list(&self, turn: &Turn<'_>) -> Result<()> {
+        let full = matches!(self.endpoint.paging, Paging::Cursor { per_page } if turn.records >= usize::from(per_page));
+        match self.gap() {
+            Some(gap) if full && self.walk().kind == WalkKind::Again => Err(Error::new(
+                Kind::SourcePagination,
+                format!("the list ends on a full page without {gap} records that it announced"),
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn position(&self) -> Progress {

@@ -1,9 +1,7 @@
 //! One database connection: the only place that names a driver. Statements are text and values in,
 //! cells out; what they mean is for others.
 
-use sqlx::sqlite::{
-    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteRow, SqliteSynchronous};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection as _, Executor as _, Row as _, TypeInfo as _, ValueRef as _,
 };
@@ -88,10 +86,6 @@ impl Connection {
         if !in_memory && access == Access::Create {
             create_private(&path)?;
         }
-        let options = match access {
-            Access::Create | Access::Existing => options.journal_mode(SqliteJournalMode::Wal),
-            Access::Look => options,
-        };
         let options = options
             .create_if_missing(in_memory)
             // FULL: a commit that was answered survives a loss of power.

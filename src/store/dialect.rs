@@ -104,6 +104,13 @@ impl Dialect {
         }
     }
 
+    /// Sets how commits are made durable, once for the whole file.
+    pub fn journal_mode(self) -> &'static str {
+        match self {
+            Dialect::Sqlite => "pragma journal_mode = wal",
+        }
+    }
+
     /// Columns of a relation: name, declared type in small letters, whether it may be null.
     pub fn columns_of_relation(self) -> &'static str {
         match self {

@@ -125,8 +125,14 @@ impl Store {
     /// Those of the database.
     pub async fn acquire_lease(&self, owner: &str) -> Result<std::result::Result<(), Holder>> {
         let name = owner.to_owned();
+        // Only now is the database ours to change: a foreign one was refused before. The mode is kept in the
+        // file; while somebody reads it cannot be changed, and the next start will.
+        let mode = self.dialect().await.journal_mode();
+        if let Err(error) = self.connection.lock().await.script("set the journal mode", mode).await {
+            tracing::debug!("{}", error.one_line());
+        }
         let taken = self
-            .transaction(move |connection| {
+            .transaction_under(None, move |connection| {
                 let name = name.clone();
                 Box::pin(async move { lease::acquire(connection, &name).await })
             })
@@ -171,14 +177,15 @@ impl Store {
     /// # Errors
     /// `LeaseLost`, `DatabaseUnavailable`, `DatabaseRefused`, `SchemaMismatch`.
     pub async fn commit_page(&self, commit: Commit) -> Result<Written> {
+        if self.held().is_none() {
+            return Err(Error::new(Kind::LeaseLost, "this kitmirror does not hold the lease of the mirror"));
+        }
         let commit = Arc::new(commit);
-        let lease = self.held();
         let plain = Arc::clone(&commit);
-        let held = lease.clone();
         let first = self
             .transaction(move |connection| {
-                let (commit, lease) = (Arc::clone(&plain), held.clone());
-                Box::pin(async move { write_commit(connection, &commit, lease.as_ref(), false).await })
+                let commit = Arc::clone(&plain);
+                Box::pin(async move { write_commit(connection, &commit, false).await })
             })
             .await;
         match first {
@@ -189,8 +196,8 @@ impl Store {
                     commit.object.table
                 );
                 self.transaction(move |connection| {
-                    let (commit, lease) = (Arc::clone(&commit), lease.clone());
-                    Box::pin(async move { write_commit(connection, &commit, lease.as_ref(), true).await })
+                    let commit = Arc::clone(&commit);
+                    Box::pin(async move { write_commit(connection, &commit, true).await })
                 })
                 .await
             }
@@ -376,8 +383,15 @@ impl Store {
         error: &Error,
         unavailable: bool,
     ) -> Result<()> {
-        let mut connection = self.connection.lock().await;
-        state::note_error(&mut connection, object.name, partition, error, unavailable, now()).await
+        let noted = (partition.to_owned(), error.one_line(), error.advice());
+        self.transaction(move |connection| {
+            let (partition, error, advice) = noted.clone();
+            Box::pin(async move {
+                let error = (error.as_str(), advice);
+                state::note_error(connection, object.name, &partition, error, unavailable, now()).await
+            })
+        })
+        .await
     }
 
     /// Forgets the error of a partition that is not read any more.
@@ -385,8 +399,12 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn clear_error(&self, object: &'static Object, partition: &str) -> Result<()> {
-        let mut connection = self.connection.lock().await;
-        state::clear_error(&mut connection, object.name, partition).await
+        let partition = partition.to_owned();
+        self.transaction(move |connection| {
+            let partition = partition.clone();
+            Box::pin(async move { state::clear_error(connection, object.name, &partition).await })
+        })
+        .await
     }
 
     /// Opens the account of a run; its id.
@@ -465,7 +483,17 @@ impl Store {
 
     /// Runs `work` in a transaction of its own, again from its beginning when the database is busy.
     /// The transaction is a task of its own: a caller that is cancelled cannot leave it half open.
+    /// Nothing is written by one whose lease was taken over, not even how its run ended.
     async fn transaction<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> Fn(&'c mut Connection) -> Task<'c, T> + Send + Sync + 'static,
+    {
+        self.transaction_under(self.held(), work).await
+    }
+
+    /// The same, as long as `lease` is still ours.
+    async fn transaction_under<T, F>(&self, lease: Option<Lease>, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'c> Fn(&'c mut Connection) -> Task<'c, T> + Send + Sync + 'static,
@@ -475,7 +503,7 @@ impl Store {
             let mut tries = 0;
             loop {
                 tries += 1;
-                match attempt(&mut connection, &work).await {
+                match attempt(&mut connection, lease.as_ref(), &work).await {
                     Err(error) if error.kind() == Kind::DatabaseUnavailable && tries < TRIES => {
                         tracing::warn!("The database is busy: {}; trying again", error.one_line());
                         tokio::time::sleep(Duration::from_millis(fastrand::u64(50..500))).await;
@@ -496,13 +524,21 @@ async fn owned_task<T: Send + 'static>(work: impl Future<Output = Result<T>> + S
     }
 }
 
-async fn attempt<T, F>(connection: &mut Connection, work: &F) -> Result<T>
+async fn attempt<T, F>(connection: &mut Connection, lease: Option<&Lease>, work: &F) -> Result<T>
 where
     F: for<'c> Fn(&'c mut Connection) -> Task<'c, T>,
 {
     let begin = connection.dialect().begin();
     connection.script("begin a transaction", begin).await?;
-    match work(connection).await {
+    let held = match lease {
+        Some(lease) => lease::hold(connection, lease).await,
+        None => Ok(()),
+    };
+    let worked = match held {
+        Ok(()) => work(connection).await,
+        Err(error) => Err(error),
+    };
+    match worked {
         Ok(value) => match connection.script("commit", "commit").await {
             Ok(()) => Ok(value),
             Err(error) => Err(rolled_back(connection, error).await),
@@ -519,15 +555,7 @@ async fn rolled_back(connection: &mut Connection, error: Error) -> Error {
     error
 }
 
-async fn write_commit(
-    connection: &mut Connection,
-    commit: &Commit,
-    lease: Option<&Lease>,
-    careful: bool,
-) -> Result<Written> {
-    if let Some(lease) = lease {
-        lease::hold(connection, lease).await?;
-    }
+async fn write_commit(connection: &mut Connection, commit: &Commit, careful: bool) -> Result<Written> {
     let now = now();
     let (mut written, refused) =
         rows::write(connection, commit.object, &commit.batch.rows, now, careful).await?;

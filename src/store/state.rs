@@ -1,7 +1,7 @@
 //! Progress: `sync_state`, `sync_runs`, `sync_account`. Written once for every dialect.
 
 use super::connection::{Cells, Connection};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{Object, Time, Value};
 
 /// What is known about one partition of one object.
@@ -213,7 +213,7 @@ pub(super) async fn note_error(
     connection: &mut Connection,
     object: &str,
     partition: &str,
-    error: &Error,
+    (error, advice): (&str, &str),
     unavailable: bool,
     now: Time,
 ) -> Result<()> {
@@ -221,8 +221,8 @@ pub(super) async fn note_error(
     let sql = "update sync_state set last_error = ?, last_error_advice = ?, last_error_at = ?, unavailable = ? \
                where object = ? and partition = ?";
     let values = [
-        text(&error.one_line()),
-        text(error.advice()),
+        text(error),
+        text(advice),
         Value::Time(now),
         Value::Int(i64::from(unavailable)),
         text(object),

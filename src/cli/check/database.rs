@@ -9,72 +9,52 @@ use crate::store::{Access, Place, Store, latest};
 
 /// Looks at the database; gives it when it is a mirror that can be written to.
 pub(super) async fn look(settings: &Settings, points: &mut Points) -> Option<Store> {
-    let url = settings.database_url.expose();
-    let Place::Sqlite(file) = match Place::of(url) {
-        Ok(place) => place,
+    match inspect(settings.database_url.expose(), points).await {
+        Ok(store) => store,
         Err(error) => {
-            points.failed("database", &error);
-            return None;
+            let is_schema = error.kind().policy().exit_code == Kind::SchemaMismatch.policy().exit_code;
+            points.failed(if is_schema { "schema" } else { "database" }, &error);
+            None
         }
-    };
+    }
+}
+
+async fn inspect(url: &str, points: &mut Points) -> Result<Option<Store>, Error> {
+    let Place::Sqlite(file) = Place::of(url)?;
     if file.as_os_str().is_empty() {
         points.warning(
             "database",
             "is in memory, and gone when the program ends",
             "Give it a file: database_url = \"sqlite://kitmirror.db\".",
         );
-        return None;
+        return Ok(None);
     }
-    let exists = file.exists();
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if let Err(error) = is_writable(folder, &file) {
-        points.failed("database", &error);
-        return None;
-    }
-    if !exists {
-        points.ok("database", format!("{} is not there yet; sync creates it", file.display()));
-        return None;
-    }
-    let store = match Store::open(url, Access::Look).await {
-        Ok(store) => store,
-        Err(error) => {
-            points.failed("database", &error);
-            return None;
-        }
-    };
-    match schema(&store, points).await {
-        Ok(is_ready) => {
-            private(&file, points);
-            if !is_ready {
-                store.close().await;
-                return None;
-            }
-            lease(&store, points).await;
-            Some(store)
-        }
-        Err(error) => {
-            let point = if error.kind().policy().exit_code == 4 { "schema" } else { "database" };
-            points.failed(point, &error);
-            store.close().await;
-            None
-        }
-    }
-}
-
-/// SQLite writes its log beside the file, so the folder has to be writable in any case.
-fn is_writable(folder: &Path, file: &Path) -> Result<(), Error> {
     if !folder.is_dir() {
-        return Err(Error::new(
-            Kind::DatabaseUnavailable,
-            format!("there is no folder {} for the database; create it", folder.display()),
-        ));
+        let what = format!("there is no folder {} for the database", folder.display());
+        let error = Error::new(Kind::DatabaseUnavailable, what);
+        points.failed_with("database", &error, "Create the folder, or correct database_url.");
+        return Ok(None);
     }
-    for path in [folder, file] {
+    // SQLite writes its log beside the file, so the folder has to be writable in any case.
+    for path in [folder, &file] {
         if let Some(why) = rights::refusal(path) {
             return Err(Error::new(Kind::DatabaseRefused, format!("{} {why}", path.display())));
         }
     }
-    Ok(())
+    if !file.exists() {
+        points.ok("database", format!("{} is not there yet; sync creates it", file.display()));
+        return Ok(None);
+    }
+    let store = Store::open(url, Access::Look).await?;
+    let is_ready = schema(&store, points).await?;
+    private(&file, points);
+    if !is_ready {
+        store.close().await;
+        return Ok(None);
+    }
+    lease(&store, points).await;
+    Ok(Some(store))
 }
 
 /// Whether the tables are there, of this version and what they should be.

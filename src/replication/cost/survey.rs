@@ -131,7 +131,9 @@ impl Work<'_> {
                 states.push(State::default());
             }
             for whole in states.iter_mut().filter(|state| state.partition.is_empty()) {
-                whole.full_requested_at.get_or_insert(self.survey.kit.source_now());
+                whole
+                    .full_requested_at
+                    .get_or_insert_with(|| crate::model::Time::from(std::time::SystemTime::now()));
             }
         }
         let parents = match object.parent() {
@@ -272,10 +274,74 @@ fn fits_on_a_page(members: u64, per_page: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kit::{Auth, ClientSettings};
+    use crate::model::{ApiVersion, objects};
+    use crate::replication::{self, Context, Request, Silent, Stop};
+    use crate::simulator::{AccountPlan, Simulator, V3_SECRET, V4_KEY};
+    use crate::store::Access;
+    use std::sync::atomic::AtomicBool;
 
     #[test]
     fn a_count_that_may_be_of_active_people_only_decides_up_to_three_tenths_of_a_page() {
         assert!(fits_on_a_page(0, 1000) && fits_on_a_page(300, 1000));
         assert!(!fits_on_a_page(301, 1000) && !fits_on_a_page(950, 1000));
+    }
+
+    async fn planned(kit: &KitClient, store: Option<&Store>, full: bool) -> u64 {
+        let survey = Survey {
+            kit,
+            store,
+            objects: &objects::ALL,
+            full,
+            overlap: chrono::TimeDelta::hours(24),
+            lists_show_everybody: true,
+            meter: &Meter::default(),
+        };
+        survey.run().await.unwrap().iter().map(|surveyed| surveyed.cost.requests).sum()
+    }
+
+    async fn taken(kit: &KitClient, store: &Store, full: bool) -> u64 {
+        let cx = Context {
+            kit,
+            store,
+            observer: &Silent,
+            stop: &Stop::default(),
+            overlap: chrono::TimeDelta::hours(24),
+            plain_lists_show_everybody: &AtomicBool::new(true),
+        };
+        let report = replication::run(&cx, &Request { objects: objects::ALL.to_vec(), full }).await;
+        assert!(report.is_complete());
+        report.total().requests
+    }
+
+    #[tokio::test]
+    async fn a_plan_names_just_the_requests_that_the_run_then_takes() {
+        for version in ApiVersion::ALL {
+            let sizes = [0, 49, 50, 51, 1000, 1001];
+            let plan = AccountPlan::new(2000).tags(sizes.len()).tag_sizes(sizes).broadcasts(100);
+            let simulator = Simulator::new(plan);
+            simulator.set_limit(None);
+            let serving = simulator.serve_locally().await.unwrap();
+            let (base_url, auth) = match version {
+                ApiVersion::V3 => (serving.v3_url(), Auth::V3Secret(V3_SECRET.to_owned().into())),
+                ApiVersion::V4 => (serving.v4_url(), Auth::V4Key(V4_KEY.to_owned().into())),
+            };
+            let settings = ClientSettings { base_url, auth, requests_per_minute: 1_000_000 };
+            let kit = KitClient::new(settings).unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            let url = format!("sqlite://{}", folder.path().join("mirror.db").display());
+            let expected = planned(&kit, None, false).await;
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+
+            let store = Store::open(&url, Access::Create).await.unwrap();
+            store.migrate().await.unwrap();
+            assert_eq!(taken(&kit, &store, false).await, expected, "the first load of {version}");
+            assert_eq!(planned(&kit, Some(&store), true).await, expected, "{version} with --full");
+            assert_eq!(taken(&kit, &store, true).await, expected, "the full load of {version}");
+            let before = simulator.request_count();
+            let expected = planned(&kit, Some(&store), false).await;
+            assert_eq!(simulator.request_count(), before, "the mirror of {version} knows enough");
+            assert_eq!(taken(&kit, &store, false).await, expected, "what is new in {version}");
+        }
     }
 }
