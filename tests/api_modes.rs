@@ -1,7 +1,7 @@
 //! What Kit's documents leave open, and what a run costs: the mirror is right under every answer to an open
 //! question, and no run asks more than it has to.
 
-use crate::support::scene::{of, outcome};
+use crate::support::scene::{narrow, of, outcome};
 use crate::support::{Api, Scene};
 use chrono::{SubsecRound as _, TimeDelta, Utc};
 use kitmirror::replication::Report;
@@ -38,7 +38,10 @@ async fn is_right_under(api: Api, plan: AccountPlan, set: impl FnOnce(&mut Modes
 async fn is_right_under_each(api: Api, modes: &[&str]) {
     for assignment in modes {
         println!("{api:?} under {assignment}");
-        is_right_under(api, AccountPlan::new(160), |modes| modes.set(assignment).expect("a mode")).await;
+        is_right_under(api, AccountPlan::new(120).tags(3).forms(3).sequences(2).broadcasts(4), |modes| {
+            modes.set(assignment).expect("a mode")
+        })
+        .await;
     }
 }
 
@@ -157,7 +160,7 @@ async fn nobody_is_looked_for_twice_where_plain_lists_show_everybody() {
 async fn a_v3_list_that_shrinks_below_the_page_in_hand_is_read_whole() {
     for answer in ["404", "empty"] {
         for after in [1, 2, 5] {
-            let scene = Scene::new(AccountPlan::new(800), Api::V3).await;
+            let scene = Scene::new(narrow(700), Api::V3).await;
             scene.kit.set_modes(|modes| modes.set(&format!("beyond_end={answer}")).expect("a mode"));
             let mut chance = fastrand::Rng::with_seed(after);
             scene.kit.after_request("/v3/subscribers", after, move |account| {
@@ -180,7 +183,7 @@ async fn a_date_filter_of_any_kind_hides_no_row() {
             for granularity in [Granularity::Day, Granularity::Second] {
                 for zone in [0, -12, 14] {
                     let start = "2026-09-15T23:59:56Z".parse().expect("a valid instant");
-                    let plan = AccountPlan::new(60).tags(1).forms(1).sequences(1).starting_at(start);
+                    let plan = narrow(60).starting_at(start);
                     let scene = Scene::new(plan, api).await;
                     scene.kit.set_modes(|modes| {
                         modes.filter_edge = edge;
@@ -190,12 +193,12 @@ async fn a_date_filter_of_any_kind_hides_no_row() {
                     scene.sync().await;
                     for second in 0..8 {
                         scene.change(|account| arrive(account, second));
-                        if second % 2 == 1 {
+                        if second % 4 == 2 {
                             scene.sync().await;
                         }
                         scene.later(TimeDelta::seconds(1));
                     }
-                    for hours in [11, 12, 13] {
+                    for hours in [11, 13] {
                         scene.later(TimeDelta::hours(hours));
                         scene.change(|account| arrive(account, hours * 100));
                         scene.sync().await;
@@ -225,7 +228,7 @@ fn arrive(account: &mut Account, number: i64) {
 async fn a_date_header_that_is_a_day_wrong_costs_no_row() {
     for api in Api::VERSIONS {
         for skew in [TimeDelta::days(1), -TimeDelta::days(1)] {
-            let scene = Scene::new(AccountPlan::new(100), api).await;
+            let scene = Scene::new(narrow(100), api).await;
             scene.kit.set_modes(|modes| modes.date_skew_seconds = skew.num_seconds());
             days_of_runs(&scene).await;
         }
@@ -236,7 +239,7 @@ async fn a_date_header_that_is_a_day_wrong_costs_no_row() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_date_header_that_is_wrong_now_and_then_costs_no_row() {
     for api in Api::VERSIONS {
-        let scene = Scene::new(AccountPlan::new(100), api).await;
+        let scene = Scene::new(narrow(100), api).await;
         let mut number = 0;
         let clock = scene.kit.clock().clone();
         scene.kit.every_request("", 7, move |_| {
@@ -266,14 +269,14 @@ async fn a_missing_date_header_costs_no_row() {
 async fn days_of_runs(scene: &Scene) {
     scene.sync().await;
     let mut waiting = Vec::new();
-    for run in 0..20_i64 {
-        scene.later(TimeDelta::hours(6));
+    for run in 0..12_i64 {
+        scene.later(TimeDelta::hours(10));
         scene.change(|account| {
             arrive(account, run);
             let new = NewSubscriber::new(format!("waiting{run}@example.com")).state(State::Inactive);
             waiting.push(account.create_subscriber(new));
-            if run >= 8 {
-                assert!(account.confirm(waiting[run as usize - 8]));
+            if run >= 6 {
+                assert!(account.confirm(waiting[run as usize - 6]));
             }
         });
         scene.sync().await;

@@ -427,6 +427,8 @@ async fn help_of_every_command() {
     let commands = top.stdout.lines().skip_while(|line| *line != "Commands:").skip(1);
     let commands: Vec<String> = commands
         .take_while(|line| !line.is_empty())
+        // A line that begins further in goes on with what the one before says.
+        .filter(|line| !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
         .filter(|name| name != "help")
         .collect();

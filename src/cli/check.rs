@@ -3,8 +3,6 @@
 mod database;
 mod rights;
 
-pub(super) use database::mirror;
-
 use clap::Args;
 use serde::Serialize;
 
@@ -27,8 +25,8 @@ const CLOCKS_AGREE_WITHIN: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
 /// requests it takes are noted in an existing mirror, so that they count against the limit of the next run.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit code 0 when nothing failed (warnings included), else that of the first failure: 2 settings, credential
-or account, 3 database, 4 schema, 5 Kit cannot be reached.
+Exit code 0 when nothing failed, warnings or not; else that of the first failure: 2 settings,
+credential or account, 3 database, 4 schema, 5 Kit cannot be reached.
 
 Examples:
   kitmirror check

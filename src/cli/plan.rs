@@ -3,7 +3,6 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::check::mirror;
 use super::sync::object_name;
 use super::{Global, Outcome};
 use crate::config::Settings;
@@ -68,7 +67,7 @@ impl Plan {
     pub(super) async fn run(self, global: &Global) -> Outcome {
         let settings = global.settings(true)?.settings;
         let kit = service::client(&settings)?;
-        let store = mirror(settings.database_url.expose()).await?;
+        let store = service::existing(settings.database_url.expose()).await?;
         if let Some(store) = &store {
             service::attach_limiter(&kit, store).await?;
         }

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::status::existing;
+use super::status::mirror;
 use super::sync::object_name;
 use super::{Global, Outcome};
 use crate::error::Kind;
@@ -54,7 +54,7 @@ impl Schema {
 
     async fn compare(&self, global: &Global) -> Outcome {
         let settings = global.settings(false)?.settings;
-        let store = existing(settings.database_url.expose()).await?;
+        let store = mirror(settings.database_url.expose()).await?;
         let differences = store.differences().await?;
         store.close().await;
         if self.json {

@@ -5,7 +5,8 @@ use clap::Args;
 use super::{Global, Outcome};
 use crate::error::{Error, Kind};
 use crate::output;
-use crate::store::{Access, MirrorStatus, Place, Store};
+use crate::service::existing;
+use crate::store::{MirrorStatus, Store};
 
 /// Says what is in the mirror and how fresh it is; reads only the database.
 ///
@@ -26,7 +27,7 @@ pub struct Status {
 impl Status {
     pub(super) async fn run(self, global: &Global) -> Outcome {
         let settings = global.settings(false)?.settings;
-        let store = existing(settings.database_url.expose()).await?;
+        let store = mirror(settings.database_url.expose()).await?;
         let status = store.status().await?;
         store.close().await;
         if self.json {
@@ -42,18 +43,13 @@ impl Status {
 }
 
 /// Opens a mirror that is there and has its tables.
-pub(super) async fn existing(url: &str) -> Result<Store, Error> {
-    let missing = || {
+pub(super) async fn mirror(url: &str) -> Result<Store, Error> {
+    existing(url).await?.ok_or_else(|| {
         Error::new(
             Kind::DatabaseUnavailable,
             "there is no mirror yet at database_url; `kitmirror sync` makes one",
         )
-    };
-    if !Place::of(url)?.exists() {
-        return Err(missing());
-    }
-    let store = Store::open(url, Access::Existing).await?;
-    if store.is_ready().await? { Ok(store) } else { Err(missing()) }
+    })
 }
 
 fn show(status: &MirrorStatus) {

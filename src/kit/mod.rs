@@ -280,14 +280,18 @@ impl KitClient {
                 read(Answer { body: raw.body, served_at })
                     .map_err(|error| Failure::Unexpected(error.to_string()))
             }
-            401..=403 => Err(Failure::Final(Kind::SourceRefused, format!("{}{}", raw.status, says()))),
-            404 => Err(Failure::Final(Kind::SourceNotFound, format!("404{}", says()))),
+            401..=403 => {
+                Err(Failure::Final(Kind::SourceRefused, format!("Kit answered {}{}", raw.status, says())))
+            }
+            404 => Err(Failure::Final(Kind::SourceNotFound, format!("Kit answered 404{}", says()))),
             429 => Err(Failure::Throttled(retry_after)),
             408 | 500..=599 => Err(Failure::Unavailable(format!("Kit answered {}", raw.status))),
-            400..=499 => Err(Failure::Final(Kind::SourceBadRequest, format!("{}{}", raw.status, says()))),
+            400..=499 => {
+                Err(Failure::Final(Kind::SourceBadRequest, format!("Kit answered {}{}", raw.status, says())))
+            }
             300..=399 if raw.status != 304 => Err(Failure::Final(
                 Kind::SourceShape,
-                format!("redirected ({}) to another place, which is not followed", raw.status),
+                format!("Kit answered {}, a redirect to another place, which is not followed", raw.status),
             )),
             other => Err(Failure::Unexpected(format!("unexpected status {other}"))),
         }
@@ -302,7 +306,7 @@ fn describe(failure: &Failure) -> Cow<'static, str> {
         Failure::Throttled(None) => "Kit answered 429 (too many requests)".into(),
         Failure::Unavailable(what) => what.clone().into(),
         Failure::Unexpected(what) => format!("unexpected answer: {what}").into(),
-        Failure::Final(_, what) => format!("Kit answered {what}").into(),
+        Failure::Final(_, what) => what.clone().into(),
     }
 }
 

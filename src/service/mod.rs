@@ -1,6 +1,8 @@
 //! Puts client, store and lease together: what every command that talks to both Kit and the database
 //! needs before its work and after it.
 
+mod existing;
 mod session;
 
+pub use existing::existing;
 pub use session::{Session, attach_limiter, client, refuse_other_account, v3_lists_show_everybody};

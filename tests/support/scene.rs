@@ -141,6 +141,11 @@ impl Scene {
     }
 }
 
+/// An account with few parents, where it is the people that matter.
+pub fn narrow(subscribers: u64) -> AccountPlan {
+    AccountPlan::new(subscribers).tags(1).forms(1).sequences(1).broadcasts(2)
+}
+
 /// What a report says of one object.
 pub fn of<'r>(report: &'r Report, object: &str) -> &'r ObjectReport {
     report

@@ -104,27 +104,3 @@ async fn lease(store: &Store, points: &mut Points) {
         Err(error) => points.failed("lease", &error),
     }
 }
-
-/// The mirror behind `url`, if there is one with its tables. Changes nothing where there is none.
-///
-/// # Errors
-/// Those of the database, and `SchemaMismatch` for tables of an older version.
-pub(crate) async fn mirror(url: &str) -> Result<Option<Store>, Error> {
-    if !Place::of(url)?.exists() {
-        return Ok(None);
-    }
-    let store = Store::open(url, Access::Look).await?;
-    match store.schema_version().await? {
-        None => {
-            store.close().await;
-            Ok(None)
-        }
-        Some(version) if version == latest(store.dialect().await) => Ok(Some(store)),
-        Some(version) => Err(Error::new(
-            Kind::SchemaMismatch,
-            format!(
-                "the tables have schema version {version}, an older one; `kitmirror migrate` upgrades them"
-            ),
-        )),
-    }
-}

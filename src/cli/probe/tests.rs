@@ -76,7 +76,6 @@ async fn what_v3_may_do_is_told_apart() {
         ("v3_order=desc", "default_order", "newest first"),
         ("beyond_end=empty", "beyond_the_end", "an empty one"),
         ("beyond_end=404", "beyond_the_end", "refused with 404"),
-        ("beyond_end=404", "broadcasts_beyond_the_end", "refused with 404"),
         ("v3_cancelled_at=true", "cancelled_time", "yes"),
         ("v3_cancelled_at=false", "cancelled_time", "no"),
         ("v3_tag_time=tag", "tag_time", "when the tag was made"),
