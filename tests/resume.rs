@@ -92,11 +92,7 @@ async fn left(mirror: &Mirror) -> Vec<Left> {
 fn truth(account: &Account, left: &Left, api: Api) -> Vec<(i64, DateTime<Utc>)> {
     let parent: i64 = left.partition.parse().unwrap_or_default();
     let members = |parent: Parent| -> Vec<(i64, DateTime<Utc>)> {
-        account
-            .members(parent)
-            .into_iter()
-            .map(|one: TruthMember| (one.subscriber_id, one.created_at))
-            .collect()
+        account.members(parent).map(|one: TruthMember| (one.subscriber_id, one.created_at)).collect()
     };
     match left.object.as_str() {
         "tags" => account.tags().iter().map(|one| (one.id, one.created_at)).collect(),

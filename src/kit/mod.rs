@@ -151,7 +151,8 @@ impl KitClient {
                         "An answer was too large; asking for smaller pages"
                     );
                 }
-                result => return result,
+                Ok(page) => return as_asked(request, page),
+                Err(error) => return Err(error),
             }
         }
     }
@@ -295,6 +296,22 @@ impl KitClient {
             )),
             other => Err(Failure::Unexpected(format!("unexpected status {other}"))),
         }
+    }
+}
+
+/// A numbered page that bears another number stands in for the one that was asked for: what is on that one
+/// would never be seen. The place is refused, so that the pass begins again.
+fn as_asked(request: &PageRequest, page: Page) -> Result<Page> {
+    let asked = match request.position {
+        Position::Number(number) => number,
+        Position::First | Position::After(_) => 1,
+    };
+    match page.number {
+        Some(number) if number != asked && page.records().len() > 0 => Err(Error::new(
+            Kind::SourceBadRequest,
+            format!("GET {}: Kit answered with page {number} when asked for page {asked}", request.path),
+        )),
+        _ => Ok(page),
     }
 }
 

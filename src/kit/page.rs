@@ -21,6 +21,8 @@ pub struct Page {
     records: Vec<Range<usize>>,
     /// What the page says about its place in the list.
     pub place: Place,
+    /// The number the page bears, where pages are numbered and it bears one.
+    pub number: Option<u32>,
     /// Rows in the whole list, where the source says so.
     pub total: Option<u64>,
     /// The source's clock when it answered.
@@ -74,6 +76,7 @@ impl Page {
         Page {
             body,
             records: ranges,
+            number: self.number,
             place: self.place.clone(),
             total: self.total,
             served_at: self.served_at,
@@ -109,7 +112,11 @@ pub fn parse(body: String, list: &str, paging: Paging, served_at: Time) -> Resul
         Paging::Numbered { totals: true } => numbered(&envelope)?,
         Paging::Cursor { .. } => cursor(&envelope)?,
     };
-    Ok(Page { records, place, total, served_at, body })
+    let number = match paging {
+        Paging::Numbered { .. } => envelope.get("page").and_then(|raw| raw.get().parse().ok()),
+        Paging::Single | Paging::Cursor { .. } => None,
+    };
+    Ok(Page { records, place, number, total, served_at, body })
 }
 
 /// The items of an array. Those beyond [`MAX_ROWS`] are counted and not kept: ten million empty ones fit

@@ -67,7 +67,8 @@ pub async fn extract(
     run: i64,
     meter: &Meter,
 ) -> Result<(Ended, Brought)> {
-    let mut reading = Reading { cx, plan, partition, run, meter, brought: Brought::default() };
+    let mut reading =
+        Reading { cx, plan, partition, run, meter, brought: Brought::default(), stored: None, unknown: 0 };
     let ended = reading.pages().await?;
     Ok((ended, reading.brought))
 }
@@ -79,6 +80,10 @@ struct Reading<'r> {
     run: i64,
     meter: &'r Meter,
     brought: Brought,
+    /// Members of the list that were stored when this reading began, where it stops at known ones.
+    stored: Option<u64>,
+    /// Members it has met since that were not.
+    unknown: u64,
 }
 
 /// Pages that were read and are not committed yet.
@@ -242,7 +247,7 @@ impl Reading<'_> {
     }
 
     /// What the pass has to know about a page that only the database or the records can tell.
-    async fn look_at(&self, pass: &Pass, page: &Page, batch: &Batch) -> Result<Seen> {
+    async fn look_at(&mut self, pass: &Pass, page: &Page, batch: &Batch) -> Result<Seen> {
         let mut seen = Seen::default();
         if pass.asks_for_known()
             && let Some(completed) = self.partition.state.as_ref().and_then(|state| state.completed_at)
@@ -251,7 +256,16 @@ impl Reading<'_> {
             let ids: Vec<i64> =
                 batch.rows.iter().filter_map(|row| row.key(self.plan.object).last().copied()).collect();
             let known = self.cx.store.known(self.plan.object, &ids, Some((column, value, completed))).await?;
-            seen.known = Some(ids.iter().filter(|id| known.contains(id)).count());
+            let known = ids.iter().filter(|id| known.contains(id)).count();
+            let stored = match self.stored {
+                Some(stored) => stored,
+                None => self.cx.store.count_where(self.plan.object, column, value).await?,
+            };
+            self.stored = Some(stored);
+            self.unknown += (ids.len() - known) as u64;
+            // A list that has more members than are stored hides somebody behind the known ones: a row that
+            // became visible late.
+            seen.known = page.total.is_none_or(|total| total <= stored + self.unknown).then_some(known);
         }
         if let Some((_, state)) = self.plan.endpoint.hidden {
             let proven = &self.cx.plain_lists_show_everybody;

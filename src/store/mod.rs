@@ -258,6 +258,22 @@ impl Store {
         Ok(rows.first().and_then(|row| row.int(0)).and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
     }
 
+    /// Live rows where a column has a value.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn count_where(
+        &self,
+        object: &'static Object,
+        column: &'static str,
+        value: &'static str,
+    ) -> Result<u64> {
+        let mut connection = self.connection.lock().await;
+        let sql = format!("select count(*) from {} where {column} = ? and _deleted_at is null", object.table);
+        let rows = connection.rows("count rows", &sql, &[Value::Text(value.into())]).await?;
+        Ok(rows.first().and_then(|row| row.int(0)).and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
+    }
+
     /// Which of `ids` are stored; with `condition`, only those where a column has a value and whose
     /// content has not changed since an instant.
     ///
