@@ -24,7 +24,7 @@ pub fn note(text: impl std::fmt::Display) {
 
 /// Prints an error: what failed and why, then what to do about it.
 pub fn error(error: &Error) {
-    note(format_args!("error: {}\n  {}", error.one_line(), error.advice()));
+    note(format_args!("error: {}\n  {}", escaped(&error.one_line()), error.advice()));
 }
 
 /// Whether stdout is a terminal that wants colour.

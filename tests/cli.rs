@@ -564,8 +564,19 @@ async fn a_run_that_goes_well_tells_no_secret() {
 /// S-03, H-12, O7. When everything goes wrong, and when Kit itself says the secret in answers and headers.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_goes_wrong_tells_no_secret() {
+    tells_no_secret_in(&[0, 1, 2, 3, 4]).await;
+}
+
+/// S-03, H-12, O7. When Kit refuses with the secret in its own words, and when it never stops talking.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_quotes_the_secret_is_told_without_it() {
+    tells_no_secret_in(&[5, 6, 7, 8, 9]).await;
+}
+
+async fn tells_no_secret_in(chosen: &[usize]) {
     join_all(ALL.map(|api| async move {
-        for actions in troubles(&own_canary(api)) {
+        let troubles = troubles(&own_canary(api));
+        for actions in chosen.iter().map(|at| troubles[*at].clone()) {
             let (sim, serving) = guarded().await;
             for action in actions {
                 sim.faults().add(Fault::new(action).on(people(api)).nth(2));

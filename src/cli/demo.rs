@@ -127,7 +127,7 @@ impl Demo {
         if !self.file.exists() {
             return Ok(());
         }
-        let ours = match Store::open(&self.url(), crate::store::Access::Look).await {
+        let ours = match Store::open(&self.url(), crate::store::Access::Existing).await {
             Ok(store) => {
                 let account =
                     if store.is_ready().await.unwrap_or(false) { store.account().await? } else { None };
@@ -201,7 +201,7 @@ impl Demo {
     }
 
     async fn tour(&self) -> Result<(), Error> {
-        let store = Store::open(&self.url(), crate::store::Access::Look).await?;
+        let store = Store::open(&self.url(), crate::store::Access::Existing).await?;
         for ((question, sql), columns) in QUESTIONS.iter().zip(COLUMNS) {
             output::line(format_args!("\n{question}\n"));
             for line in sql.lines() {

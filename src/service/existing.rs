@@ -11,7 +11,7 @@ pub async fn existing(url: &str) -> Result<Option<Store>> {
     if !Place::of(url)?.exists() {
         return Ok(None);
     }
-    let store = Store::open(url, Access::Look).await?;
+    let store = Store::open(url, Access::Existing).await?;
     match store.schema_version().await? {
         None => {
             store.close().await;

@@ -93,12 +93,8 @@ impl Session {
         let url = settings.database_url.expose();
         let mut opened = None;
         if Place::of(url)?.exists() {
-            // Only looked at until it is known to be ours: it may be somebody else's database.
-            let look = Store::open(url, Access::Look).await?;
-            let ready = look.is_ready().await?;
-            look.close().await;
-            if ready {
-                let store = Store::open(url, Access::Existing).await?;
+            let store = Store::open(url, Access::Existing).await?;
+            if store.is_ready().await? {
                 lease(&store).await?;
                 attach_limiter(&kit, &store).await?;
                 opened = Some(store);

@@ -23,10 +23,9 @@ const STATEMENTS_KEPT: usize = 24;
 pub enum Access {
     /// Create what is missing, read and write.
     Create,
-    /// Read and write what exists.
+    /// Read and write what exists. Opening by itself changes nothing, not even the journal mode: it may be
+    /// somebody else's database.
     Existing,
-    /// The same, and leave even the journal mode alone: it may be somebody else's database.
-    Look,
 }
 
 /// Where a database is: engine and place, without credentials.

@@ -27,7 +27,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::error::{Error, Kind, Result};
-use crate::model::{Batch, Object, Time, Value};
+use crate::model::{Batch, Object, Quarantined, Time, Value};
 use connection::Connection;
 
 /// How often a transaction is tried again when the database is busy. Each try waits for the lock itself.
@@ -203,6 +203,24 @@ impl Store {
             }
             result => result,
         }
+    }
+
+    /// Writes down records that could not be stored, without a position: the page they came in failed.
+    ///
+    /// # Errors
+    /// As [`Store::commit_page`].
+    pub async fn set_aside(
+        &self,
+        object: &'static Object,
+        partition: &str,
+        notes: Vec<Quarantined>,
+    ) -> Result<()> {
+        let partition = partition.to_owned();
+        self.transaction(move |connection| {
+            let (partition, notes) = (partition.clone(), notes.clone());
+            Box::pin(async move { rows::quarantine(connection, object, &partition, &notes, now()).await })
+        })
+        .await
     }
 
     /// The states of all partitions of an object.

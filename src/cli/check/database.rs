@@ -46,7 +46,7 @@ async fn inspect(url: &str, points: &mut Points) -> Result<Option<Store>, Error>
         points.ok("database", format!("{} is not there yet; sync creates it", file.display()));
         return Ok(None);
     }
-    let store = Store::open(url, Access::Look).await?;
+    let store = Store::open(url, Access::Existing).await?;
     let is_ready = schema(&store, points).await?;
     private(&file, points);
     if !is_ready {

@@ -6,7 +6,6 @@ mod faults;
 mod lists;
 mod modes;
 mod shapes;
-mod speed;
 mod wire;
 
 use serde_json::Value;
