@@ -35,6 +35,8 @@ pub enum Kind {
     SourcePagination,
     /// Too many records of one page could not be stored: the API has probably changed.
     SchemaDrift,
+    /// The parents of an object could not be read, so its partitions are not known.
+    ParentsUnknown,
     /// The credential belongs to another account than the mirror.
     AccountMismatch,
     /// The database cannot be reached or is busy.
@@ -136,11 +138,15 @@ impl Kind {
                 "More than 5 % of a page could not be stored, so the pass stopped before its watermark moved. See the \
                  reasons in sync_quarantine; the API may have changed, please report it.",
             ),
+            Kind::ParentsUnknown => {
+                policy(5, true, "See the error of the parent object; with that mended, run it again.")
+            }
             Kind::AccountMismatch => policy(
                 2,
                 false,
                 "One database holds one account. Give this account its own database_url, or use a credential of the \
-                 account the mirror belongs to.",
+                 account the mirror belongs to. If it is the same account under a new name or address, \
+                 `delete from sync_account` in the mirror and run it again.",
             ),
             Kind::DatabaseUnavailable => policy(
                 3,
@@ -193,6 +199,7 @@ impl Kind {
             Kind::SourceTooLarge => "source_too_large",
             Kind::SourcePagination => "source_pagination",
             Kind::SchemaDrift => "schema_drift",
+            Kind::ParentsUnknown => "parents_unknown",
             Kind::AccountMismatch => "account_mismatch",
             Kind::DatabaseUnavailable => "database_unavailable",
             Kind::DatabaseRefused => "database_refused",

@@ -202,7 +202,7 @@ async fn without_the_lease_nothing_is_written() {
     let others = [
         store.renew_lease().await,
         store.note_error(&TAGS, "", &refused, false).await,
-        store.clear_error(&TAGS, "").await,
+        store.leave_out(&TAGS, "").await,
         store.complete_object(&TAGS, at("2024-05-03T00:00:00Z")).await,
         store.request_full(&TAGS).await,
         store.begin_run(&TAGS, "full").await.map(drop),

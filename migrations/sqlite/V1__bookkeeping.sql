@@ -9,7 +9,7 @@ create table "sync_state" (
     "began_at" text,               -- the source's clock at the first page of the last complete pass
     "completed_at" text,           -- when the last complete pass ended
     "checkpoint" text,             -- JSON: where an unfinished pass stopped; null between passes
-    "fingerprint" text,            -- what the watermark was made under: API version, request, account
+    "fingerprint" text,            -- what the watermark was made under: API version and request
     "rows" integer not null default 0,
     "full_requested_at" text,      -- a full load that was asked for and is not complete
     "unavailable" integer not null default 0,

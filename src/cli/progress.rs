@@ -51,8 +51,9 @@ impl Progress {
 
 impl Bar {
     fn show(&self) {
-        let (read, total) =
-            self.extents.values().fold((0, 0), |sum, extent| (sum.0 + extent.0, sum.1 + extent.1));
+        let (read, total) = self.extents.values().fold((0_u64, 0_u64), |sum, extent| {
+            (sum.0.saturating_add(extent.0), sum.1.saturating_add(extent.1))
+        });
         if self.partitions > 1 {
             self.bar.set_length(self.partitions as u64);
             self.bar.set_position(self.done as u64);

@@ -57,12 +57,12 @@ impl Sync {
         let request = Request { objects: objects::needed_for(&wanted), full: self.full };
         let (stop, signal) = stop_on_signal();
         let progress = Progress::new(global.quiet);
-        let session = tokio::select! {
-            session = Session::open(&settings, &stop) => session?,
-            () = stop.requested() => {
+        let session = match Session::open(&settings, &stop).await {
+            Err(error) if error.kind() == Kind::Stopped => {
                 output::note("Stopped before anything was read. Run it again.");
                 return Ok(signal.load(Ordering::Relaxed));
             }
+            session => session?,
         };
         for step in &session.migrated {
             tracing::debug!("Applied the migration {step}");

@@ -113,12 +113,13 @@ impl Limiter {
         Ok(())
     }
 
-    /// From now on the memory is kept in `ledger`; `memory` is what an earlier process left there.
-    /// Without one the job may still not go at once: nobody knows what was sent a moment ago.
-    pub fn remember_in(&self, ledger: Arc<dyn Ledger>, memory: Option<&Memory>) {
-        if let Some(memory) = memory {
-            self.state().recall(memory, Instant::now(), SystemTime::now());
-        }
+    /// Counts what an earlier process has sent.
+    pub fn recall(&self, memory: &Memory) {
+        self.state().recall(memory, Instant::now(), SystemTime::now());
+    }
+
+    /// From now on the memory is kept in `ledger`.
+    pub fn remember_in(&self, ledger: Arc<dyn Ledger>) {
         *self.ledger.lock().unwrap_or_else(PoisonError::into_inner) = Some(ledger);
     }
 
@@ -336,7 +337,10 @@ mod tests {
         for _ in 0..200 {
             let memory = paper.0.lock().unwrap().clone();
             let limiter = Limiter::new(120);
-            limiter.remember_in(paper.clone(), memory.as_ref());
+            if let Some(memory) = &memory {
+                limiter.recall(memory);
+            }
+            limiter.remember_in(paper.clone());
             let one = tokio::time::timeout(Duration::from_millis(1), limiter.acquire()).await;
             left.extend(one.is_ok().then(Instant::now));
         }
@@ -347,7 +351,7 @@ mod tests {
     async fn a_clean_end_leaves_no_reservation() {
         let paper = Arc::new(Paper::default());
         let limiter = Limiter::new(120);
-        limiter.remember_in(paper.clone(), None);
+        limiter.remember_in(paper.clone());
         departures(&limiter, 7).await;
         limiter.settle().await.unwrap();
         let memory = paper.0.lock().unwrap().clone().unwrap();

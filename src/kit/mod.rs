@@ -44,7 +44,6 @@ pub struct ClientSettings {
 pub struct Meter {
     requests: AtomicU64,
     retries: AtomicU64,
-    throttled: AtomicU64,
 }
 
 impl Meter {
@@ -56,11 +55,6 @@ impl Meter {
     /// Requests that were sent again.
     pub fn retries(&self) -> u64 {
         self.retries.load(Ordering::Relaxed)
-    }
-
-    /// Answers with status 429.
-    pub fn throttled(&self) -> u64 {
-        self.throttled.load(Ordering::Relaxed)
     }
 }
 
@@ -235,7 +229,6 @@ impl KitClient {
                 Err(failure) => failure,
             };
             if let Failure::Throttled(requested) = &failure {
-                meter.throttled.fetch_add(1, Ordering::Relaxed);
                 self.limiter.pause(Duration::ZERO, requested.is_none());
             }
             match attempts.after(&failure, started.elapsed(), patience, fastrand::f64()) {

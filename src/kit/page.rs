@@ -21,6 +21,8 @@ pub struct Page {
     records: Vec<Range<usize>>,
     /// What the page says about its place in the list.
     pub place: Place,
+    /// How many records the list showed on it, some of which may have been gone when they were looked up.
+    pub listed: usize,
     /// The number the page bears, where pages are numbered and it bears one.
     pub number: Option<u32>,
     /// Rows in the whole list, where the source says so.
@@ -77,6 +79,7 @@ impl Page {
             body,
             records: ranges,
             number: self.number,
+            listed: self.listed,
             place: self.place.clone(),
             total: self.total,
             served_at: self.served_at,
@@ -116,7 +119,7 @@ pub fn parse(body: String, list: &str, paging: Paging, served_at: Time) -> Resul
         Paging::Numbered { .. } => envelope.get("page").and_then(|raw| raw.get().parse().ok()),
         Paging::Single | Paging::Cursor { .. } => None,
     };
-    Ok(Page { records, place, number, total, served_at, body })
+    Ok(Page { listed: rows.len(), records, place, number, total, served_at, body })
 }
 
 /// The items of an array. Those beyond [`MAX_ROWS`] are counted and not kept: ten million empty ones fit

@@ -20,7 +20,7 @@ use crate::store::{Commit, Progress, Store, Written};
 const ROWS_PER_COMMIT: usize = 1000;
 /// Records of a page that drifted away from what we know that are written down: enough to see what changed.
 const DRIFT_NOTED: usize = 100;
-/// Rows do not wait longer than this for others to be committed with.
+/// Rows do not wait longer than this for others to be committed with them.
 const GATHERED_FOR: Duration = Duration::from_secs(2);
 
 /// What every extractor of a run shares.
@@ -110,8 +110,10 @@ impl Gathered {
         self.progress = Some(progress);
     }
 
-    fn is_enough(&self) -> bool {
-        self.batch.rows.len() >= ROWS_PER_COMMIT || self.since.elapsed() >= GATHERED_FOR
+    /// How long it may wait for another page before it is committed; not at all when there is enough.
+    fn may_wait(&self) -> Option<Duration> {
+        let left = GATHERED_FOR.checked_sub(self.since.elapsed())?;
+        (self.batch.rows.len() < ROWS_PER_COMMIT).then_some(left)
     }
 }
 
@@ -130,7 +132,7 @@ impl Reading<'_> {
         let mut pass = Pass::open(&terms, self.partition.state.as_ref());
         let mapping = Mapping::new(terms.object, terms.endpoint, terms.version, terms.partition);
         let mut gathered = Gathered::nothing();
-        let mut fetched: Option<Page> = None;
+        let mut fetched: Option<Result<Option<Page>>> = None;
         loop {
             if pass.only_hidden_left() {
                 let everybody_shown = self.cx.plain_lists_show_everybody.load(Ordering::Relaxed);
@@ -147,24 +149,25 @@ impl Reading<'_> {
                     return Ok(Ended::HiddenLeft);
                 }
             }
-            let page = match fetched.take() {
-                Some(page) => page,
-                None => match self.fetch(&pass).await {
-                    Ok(Some(page)) => page,
-                    Ok(None) => {
-                        self.commit(&pass, &mut gathered).await?;
-                        return Ok(Ended::Stopped);
+            let answer = match fetched.take() {
+                Some(answer) => answer,
+                None => self.fetch(&pass).await,
+            };
+            let page = match answer {
+                Ok(Some(page)) => page,
+                Ok(None) => {
+                    self.commit(&pass, &mut gathered).await?;
+                    return Ok(Ended::Stopped);
+                }
+                Err(error) => {
+                    // What is read is not thrown away because the following page failed.
+                    self.commit(&pass, &mut gathered).await?;
+                    if matches!(error.kind(), Kind::SourceBadRequest | Kind::SourceNotFound) {
+                        pass.restart(error)?;
+                        continue;
                     }
-                    Err(error) => {
-                        // What is read is not thrown away because the following page failed.
-                        self.commit(&pass, &mut gathered).await?;
-                        if matches!(error.kind(), Kind::SourceBadRequest | Kind::SourceNotFound) {
-                            pass.restart(error)?;
-                            continue;
-                        }
-                        return Err(error);
-                    }
-                },
+                    return Err(error);
+                }
             };
             let batch = mapping.rows(page.records());
             if let Err(error) = refuse_drift(&batch) {
@@ -178,7 +181,7 @@ impl Reading<'_> {
                 place: &page.place,
                 total: page.total,
                 served_at: page.served_at,
-                records: page.records().len(),
+                records: page.listed,
                 batch: &batch,
                 seen,
             };
@@ -190,27 +193,33 @@ impl Reading<'_> {
                 self.commit(&pass, &mut gathered).await?;
                 return Ok(Ended::Complete);
             }
-            if gathered.is_enough() {
-                // The following page is on its way while these are written.
-                let wanted = !self.cx.stop.is_requested() && !pass.only_hidden_left();
-                let following = async { if wanted { self.fetch(&pass).await } else { Ok(None) } };
-                let (committed, next) = tokio::join!(self.committing(&pass, &mut gathered), following);
-                let (written, commit) = committed?;
+            if self.cx.stop.is_requested() || pass.only_hidden_left() {
+                continue;
+            }
+            let (answer, committed) = self.following(&pass, &mut gathered).await?;
+            if let Some((written, commit)) = committed {
                 self.told(&pass, written, &commit);
-                match next {
-                    Ok(page) => fetched = page,
-                    // Not lost: it is asked for again at the top of the loop, where errors are dealt with.
-                    Err(error) if matches!(error.kind(), Kind::SourceBadRequest | Kind::SourceNotFound) => {
-                        pass.restart(error)?
-                    }
-                    Err(error) => return Err(error),
-                }
             }
-            if self.cx.stop.is_requested() {
-                self.commit(&pass, &mut gathered).await?;
-                return Ok(Ended::Stopped);
-            }
+            fetched = Some(answer);
         }
+    }
+
+    /// The following page. What is gathered waits for it for a moment, to be committed together with it; when
+    /// there is enough, or the answer takes its time, it is committed meanwhile.
+    async fn following(
+        &self,
+        pass: &Pass,
+        gathered: &mut Gathered,
+    ) -> Result<(Result<Option<Page>>, Option<(Written, Commit)>)> {
+        let following = self.fetch(pass);
+        tokio::pin!(following);
+        if let Some(moment) = gathered.may_wait()
+            && let Ok(answer) = tokio::time::timeout(moment, &mut following).await
+        {
+            return Ok((answer, None));
+        }
+        let (committed, answer) = tokio::join!(self.committing(pass, gathered), following);
+        Ok((answer, Some(committed?)))
     }
 
     /// The next page with its records complete, or nothing when somebody asked us to stop meanwhile.
@@ -274,10 +283,12 @@ impl Reading<'_> {
             // became visible late.
             seen.known = page.total.is_none_or(|total| total <= stored + self.unknown).then_some(known);
         }
-        if let Some((_, state)) = self.plan.endpoint.hidden {
+        if let Some((query, place)) = self.plan.endpoint.hidden {
             let proven = &self.cx.plain_lists_show_everybody;
-            seen.others = proven.load(Ordering::Relaxed)
-                || (!pass.reads_hidden() && page.records().any(|record| is_not_active(record, state)));
+            // Proof is somebody in the very state that the query for hidden people asks for.
+            let hidden = |record| query.iter().any(|(_, state)| is_in_state(record, place, state));
+            seen.others =
+                proven.load(Ordering::Relaxed) || (!pass.reads_hidden() && page.records().any(hidden));
             if seen.others {
                 proven.store(true, Ordering::Relaxed);
             }
@@ -367,12 +378,12 @@ fn id_of(record: &str) -> Option<i64> {
     Record::parse(record).ok()?.get("id")?.get().trim_matches('"').parse().ok()
 }
 
-fn is_not_active(record: &str, state: From) -> bool {
+fn is_in_state(record: &str, place: From, state: &str) -> bool {
     let text = |record: &Record<'_>, name: &str| {
         record.get(name).and_then(|raw| crate::model::text::decode(raw.get()))
     };
     let Ok(record) = Record::parse(record) else { return false };
-    let found = match state {
+    let found = match place {
         From::Member(name) => text(&record, name),
         From::Inner(outer, inner) => record
             .get(outer)
@@ -380,5 +391,5 @@ fn is_not_active(record: &str, state: From) -> bool {
             .and_then(|inside| text(&inside, inner)),
         From::Nowhere | From::Parent => None,
     };
-    found.is_some_and(|state| state != "active")
+    found.is_some_and(|found| found == state)
 }

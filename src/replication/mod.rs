@@ -28,6 +28,10 @@ use plan::{ObjectPlan, PartitionPlan};
 /// Partitions read side by side. More of them hides latency, it does not raise the rate: the limiter is shared.
 const SIDE_BY_SIDE: usize = 4;
 
+/// So many refused parents, and none that was read, mean that the object is refused as a whole. One alone does
+/// not keep the others from being read.
+const REFUSALS: usize = 3;
+
 /// What a run is asked to do.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -110,7 +114,12 @@ pub async fn run(cx: &Context<'_>, request: &Request) -> Report {
         if cx.stop.is_requested() {
             break;
         }
-        match sync_object(cx, object).await {
+        // Children take their parents from the table; it is not what it should be if reading them failed.
+        let orphaned = object.parent().filter(|parent| {
+            let read = report.objects.iter().find(|one| one.object == parent.name);
+            read.is_some_and(|one| !one.outcome.is_whole())
+        });
+        match sync_object(cx, object, orphaned).await {
             Ok(Some((one, fatal))) => {
                 report.objects.push(one);
                 if fatal.is_some() {
@@ -134,21 +143,18 @@ pub async fn run(cx: &Context<'_>, request: &Request) -> Report {
 /// Notes a requested full load, and one that is needed because a table was emptied; tells the limiter how
 /// long the job is.
 async fn prepare(cx: &Context<'_>, request: &Request) -> Result<()> {
-    let emptied = emptied_tables(cx.store).await?;
+    for table in emptied_tables(cx.store).await? {
+        tracing::warn!("The table {table} was emptied; loading it again");
+        // Whoever writes to it, asked for now or not: once there are rows again, nobody could tell.
+        let writers = objects::ALL.iter().filter(|object| object.table == table).copied().collect();
+        cx.store.reload(writers).await?;
+    }
     let mut expected: u64 = 0;
     for object in &request.objects {
         if matches!(object.source, Source::ViewOf(_)) {
             continue;
         }
-        if emptied.contains(&object.table) {
-            tracing::warn!(
-                object.name = object.name,
-                "The table {} was emptied; loading it again",
-                object.table
-            );
-            cx.store.forget_rows(object).await?;
-        }
-        if request.full || emptied.contains(&object.table) {
+        if request.full {
             cx.store.request_full(object).await?;
         }
         let Some(plan) = plan_object(cx, object).await? else { continue };
@@ -192,6 +198,7 @@ async fn plan_object(cx: &Context<'_>, object: &'static Object) -> Result<Option
 async fn sync_object(
     cx: &Context<'_>,
     object: &'static Object,
+    orphaned: Option<&'static Object>,
 ) -> Result<Option<(ObjectReport, Option<Error>)>> {
     let Some(plan) = plan_object(cx, object).await? else { return Ok(None) };
     let started = Instant::now();
@@ -215,10 +222,21 @@ async fn sync_object(
             .collect();
         partitions(cx, &plan, &again, run, &meter, &tally).await;
     }
-    let tally = tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut tally = tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(parent) = orphaned {
+        let what = format!(
+            "the list of {} could not be read, so it is not known whose members there are",
+            parent.name
+        );
+        tally.first.get_or_insert(Error::new(Kind::ParentsUnknown, what).about(object.name));
+    }
     let outcome = tally.outcome(cx);
-    if matches!(outcome, Outcome::Complete | Outcome::Incomplete) && object.parent().is_some() {
-        cx.store.complete_object(object, began_at).await?;
+    match (outcome, &tally.first) {
+        (Outcome::Complete | Outcome::Incomplete, _) if object.parent().is_some() => {
+            cx.store.complete_object(object, began_at).await?;
+        }
+        (Outcome::Unavailable, Some(error)) => cx.store.note_error(object, "", error, true).await?,
+        _ => {}
     }
     let meter = (meter.requests(), meter.retries());
     let error = tally.fatal.as_ref().or(tally.first.as_ref());
@@ -268,7 +286,9 @@ async fn partitions(
             }
             let result = extractor::extract(cx, plan, partition, run, meter).await;
             let result = match result {
-                Err(error) if error.kind() == Kind::SourceRefused => Err(rejected_key(cx, meter).await.unwrap_or(error)),
+                Err(error) if error.kind() == Kind::SourceRefused && lock(tally).refused == 0 => {
+                    Err(rejected_key(cx, meter).await.unwrap_or(error))
+                }
                 result => result,
             };
             let result = result.map_err(|error| error.about(subject(plan.object, &partition.partition)));
@@ -276,14 +296,11 @@ async fn partitions(
                 Ok(_) => Ok(()),
                 // Deleted between listing the parents and reading this one. Not an error.
                 Err(error) if error.kind() == Kind::SourceNotFound && plan.object.parent().is_some() => {
-                    tracing::info!(object.name = plan.object.name, object.partition = %partition.partition, "{} is gone at Kit; left out", subject(plan.object, &partition.partition));
-                    cx.store.clear_error(plan.object, &partition.partition).await
+                    let name = subject(plan.object, &partition.partition);
+                    tracing::info!(object.name = plan.object.name, "{name} is gone at Kit; left out");
+                    cx.store.leave_out(plan.object, &partition.partition).await
                 }
-                Err(error) => {
-                    let unavailable = error.kind() == Kind::SourceRefused;
-                    let partition = if unavailable { "" } else { &partition.partition };
-                    cx.store.note_error(plan.object, partition, error, unavailable).await
-                }
+                Err(error) => cx.store.note_error(plan.object, &partition.partition, error, false).await,
             };
             if result.as_ref().is_ok_and(|(ended, _)| *ended == Ended::Complete) {
                 cx.observer.partition_done(plan.object.name, &partition.partition);
@@ -314,7 +331,10 @@ struct Tally {
     brought: Brought,
     hidden_left: Vec<String>,
     stopped: bool,
-    unavailable: bool,
+    /// Partitions that were read, or read as far as a stop allowed.
+    read: usize,
+    /// Partitions that Kit refuses to this account.
+    refused: usize,
     first: Option<Error>,
     fatal: Option<Error>,
 }
@@ -328,6 +348,7 @@ impl Tally {
                 self.brought.written.inserted += brought.written.inserted;
                 self.brought.written.updated += brought.written.updated;
                 self.brought.written.quarantined += brought.written.quarantined;
+                self.read += 1;
                 match ended {
                     Ended::Complete => {}
                     Ended::HiddenLeft => self.hidden_left.push(partition.to_owned()),
@@ -336,7 +357,7 @@ impl Tally {
             }
             Err(error) if error.kind() == Kind::SourceNotFound && object.parent().is_some() => {}
             Err(error) => {
-                self.unavailable |= error.kind() == Kind::SourceRefused;
+                self.refused += usize::from(error.kind() == Kind::SourceRefused);
                 if error.kind().policy().others_go_on {
                     self.first.get_or_insert(error);
                 } else {
@@ -348,11 +369,12 @@ impl Tally {
 
     /// Whether there is no point in beginning another partition.
     fn is_over(&self, cx: &Context<'_>) -> bool {
-        self.fatal.is_some() || self.unavailable || self.stopped || cx.stop.is_requested()
+        let refused = self.read == 0 && self.refused >= REFUSALS;
+        self.fatal.is_some() || refused || self.stopped || cx.stop.is_requested()
     }
 
     fn outcome(&self, cx: &Context<'_>) -> Outcome {
-        if self.unavailable {
+        if self.fatal.is_none() && self.refused > 0 && self.read == 0 {
             Outcome::Unavailable
         } else if self.fatal.is_some() || self.first.is_some() {
             Outcome::Failed

@@ -93,6 +93,10 @@ struct Leg {
     moved: bool,
     /// The key of the first row of the first page: a stale cursor is often answered with page 1.
     first_key: Option<Vec<i64>>,
+    /// The keys on the last numbered page: a row that leaves the list shows as one that comes again on the next.
+    last_page: Vec<Vec<i64>>,
+    /// Records on the largest page so far.
+    largest: usize,
     /// Time of the last row so far, for lists that are newest first.
     last_time: Option<Time>,
     /// Whether somebody who is not active was seen: then the plain list hides nobody.
@@ -246,6 +250,8 @@ impl Pass {
             self.next = saved.next;
             self.leg = saved.leg;
             self.resumed = true;
+            // Long enough for people to come and go in equal numbers, which the totals do not show.
+            self.leg.moved |= terms.now - saved.saved_at > CHECKPOINT_LIVES;
             if saved.mode == Mode::Full {
                 self.plan = vec![self.whole.clone()];
             }
@@ -274,7 +280,11 @@ impl Pass {
 
     /// Whether the walk under way asks for people whom the plain list may hide.
     pub fn reads_hidden(&self) -> bool {
-        self.walk().kind == WalkKind::Hidden
+        // By what is asked, not by why: a second way through such a list asks for the same people.
+        let walk = self.walk();
+        self.endpoint.hidden.is_some_and(|(query, _)| {
+            query.iter().all(|(name, value)| walk.query.iter().any(|(n, v)| n == name && v == value))
+        })
     }
 
     /// Whether only people whom the plain list may hide are left to be read.
@@ -379,6 +389,13 @@ impl Pass {
         } else if turn.total.is_some() && turn.total != self.leg.total {
             self.leg.moved = true;
         }
+        self.leg.largest = self.leg.largest.max(turn.records);
+        if matches!(turn.place, Place::Numbered { total_pages: Some(_) }) {
+            let keys: Vec<Vec<i64>> = turn.batch.rows.iter().map(|row| row.key(self.object)).collect();
+            let slid = keys.iter().any(|key| self.leg.last_page.contains(key));
+            self.leg.moved |= slid && self.walk().direction == Direction::Backward;
+            self.leg.last_page = keys;
+        }
         self.guard(turn)?;
         match self.after(turn, &times)? {
             After::Page(next) => {
@@ -437,7 +454,7 @@ impl Pass {
         }
         if let (Place::Cursor { .. }, Some(total)) = (turn.place, self.leg.total) {
             // Twice the list and ten pages more: rows may arrive while it is read.
-            let most = total.saturating_mul(2) + 10_000;
+            let most = total.saturating_mul(2).saturating_add(10_000);
             if self.leg.records > most {
                 return endless(format!("{} records of a list that began with {total}", self.leg.records));
             }
@@ -591,7 +608,14 @@ impl Pass {
     /// A count that disagrees is no error by itself: it may be stale, or count another set. That the list ends
     /// on a full page, for the second time, although it announced more, is.
     fn refuse_a_short_list(&self, turn: &Turn<'_>) -> Result<()> {
-        let full = matches!(self.endpoint.paging, Paging::Cursor { per_page } if turn.records >= usize::from(per_page));
+        // Full is what other pages were: Kit may give fewer than were asked for.
+        let full = match self.endpoint.paging {
+            Paging::Cursor { per_page } => {
+                turn.records >= usize::from(per_page)
+                    || (self.leg.pages > 1 && turn.records >= self.leg.largest)
+            }
+            Paging::Single | Paging::Numbered { .. } => false,
+        };
         match self.gap() {
             Some(gap) if full && self.walk().kind == WalkKind::Again => Err(Error::new(
                 Kind::SourcePagination,

@@ -1,6 +1,7 @@
 //! A small model of a source and of crashes, over which the pass is run: random histories of rows that
 //! arrive during passes, become visible late and share instants, and of processes that die between pages and
-//! come back much later. No history may lose a row.
+//! come back much later. No history may lose a row. Rows that leave while a list is read are the business of
+//! the end-to-end tests.
 
 use chrono::TimeDelta;
 use fastrand::Rng;

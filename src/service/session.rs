@@ -59,14 +59,20 @@ pub fn client(settings: &Settings) -> Result<KitClient> {
     })
 }
 
-/// Lets the limiter remember in the database what was sent, and tells it what was sent before.
+/// Lets the limiter remember in the database what was sent, and tells it what was sent before. While somebody
+/// else holds the lease, the memory is his to write.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn attach_limiter(kit: &KitClient, store: &Store) -> Result<()> {
     let memory = store.note(AccountNote::SentRequests).await?;
     let memory: Option<Memory> = memory.and_then(|json| serde_json::from_str(&json).ok());
-    kit.limiter().remember_in(Arc::new(StoreLedger(store.clone())), memory.as_ref());
+    if let Some(memory) = &memory {
+        kit.limiter().recall(memory);
+    }
+    if store.lease_holder().await?.is_none_or(|holder| holder.owner == owner()) {
+        kit.limiter().remember_in(Arc::new(StoreLedger(store.clone())));
+    }
     Ok(())
 }
 
@@ -94,13 +100,17 @@ impl Session {
         let mut opened = None;
         if Place::of(url)?.exists() {
             let store = Store::open(url, Access::Existing).await?;
-            if store.is_ready().await? {
+            if store.schema_version().await?.is_some() {
                 lease(&store).await?;
                 attach_limiter(&kit, &store).await?;
                 opened = Some(store);
             }
         }
-        match Session::begin(settings, &kit, opened.clone()).await {
+        let begun = tokio::select! {
+            begun = Session::begin(settings, &kit, &mut opened) => begun,
+            () = stop.requested() => Err(Error::new(Kind::Stopped, "stopped before anything was read")),
+        };
+        match begun {
             Ok((store, account, migrated)) => {
                 let renewal = tokio::spawn(renew(store.clone(), stop.clone()));
                 let overlap =
@@ -119,23 +129,26 @@ impl Session {
     async fn begin(
         settings: &Settings,
         kit: &KitClient,
-        opened: Option<Store>,
+        opened: &mut Option<Store>,
     ) -> Result<(Store, Account, Vec<String>)> {
         let account = kit.account(Patience::FIRST_CONTACT, &Meter::default()).await?;
-        let ready = opened.is_some();
-        let store = match opened {
-            Some(store) => store,
-            None => Store::open(settings.database_url.expose(), Access::Create).await?,
+        let (store, migrated) = match opened {
+            Some(store) => {
+                refuse_other_account(kit, store, &account).await?;
+                (store.clone(), store.migrate().await?)
+            }
+            None => {
+                let store = Store::open(settings.database_url.expose(), Access::Create).await?;
+                let migrated = store.migrate().await?;
+                lease(&store).await?;
+                *opened = Some(store.clone());
+                attach_limiter(kit, &store).await?;
+                (store, migrated)
+            }
         };
-        let migrated = if ready { Vec::new() } else { store.migrate().await?.applied };
         store.check_schema().await?;
-        if !ready {
-            lease(&store).await?;
-            attach_limiter(kit, &store).await?;
-        }
-        refuse_other_account(kit, &store, &account).await?;
         store.set_account(row_of(kit, &account)).await?;
-        Ok((store, account, migrated))
+        Ok((store, account, migrated.applied))
     }
 
     /// Runs the objects that are asked for.
@@ -250,14 +263,12 @@ async fn renew(store: Store, stop: Stop) {
     }
 }
 
-/// v4 gives an id; v3 only a name and the owner's address, either of which may have been changed.
+/// v4 gives an id; v3 only a name and the owner's address, both of which must be the known ones: one owner may
+/// have two accounts, and two accounts one name.
 fn is_same(known: &AccountRow, now: &AccountRow) -> bool {
     match (known.account_id, now.account_id) {
         (Some(known), Some(now)) => known == now,
-        _ => {
-            let same = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
-            same(&known.primary_email_address, &now.primary_email_address) || same(&known.name, &now.name)
-        }
+        _ => known.primary_email_address == now.primary_email_address && known.name == now.name,
     }
 }
 
@@ -280,8 +291,8 @@ mod tests {
         let v4 = row(Some(77), "Letters", "owner@example.org");
         assert!(is_same(&v4, &row(Some(77), "Renamed", "new@example.org")));
         assert!(!is_same(&v4, &row(Some(78), "Letters", "owner@example.org")));
-        assert!(is_same(&v4, &row(None, "Renamed", "owner@example.org")));
-        assert!(is_same(&v4, &row(None, "Letters", "new@example.org")));
-        assert!(!is_same(&v4, &row(None, "Other", "other@example.org")));
+        assert!(is_same(&v4, &row(None, "Letters", "owner@example.org")));
+        assert!(!is_same(&v4, &row(None, "Another of hers", "owner@example.org")));
+        assert!(!is_same(&v4, &row(None, "Letters", "other@example.org")));
     }
 }

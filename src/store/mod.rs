@@ -374,12 +374,21 @@ impl Store {
         .await
     }
 
-    /// Forgets how many rows an object has: they are gone.
+    /// The rows of these objects are gone, by somebody else's hand: everything is to be read again.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn forget_rows(&self, object: &'static Object) -> Result<()> {
-        state::forget_rows(&mut *self.connection.lock().await, object.name).await
+    pub async fn reload(&self, objects: Vec<&'static Object>) -> Result<()> {
+        self.transaction(move |connection| {
+            let objects = objects.clone();
+            Box::pin(async move {
+                for object in objects {
+                    state::reload(connection, object.name, now()).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
     }
 
     /// All partitions of an object are complete; `began_at` is the source's clock before the first.
@@ -389,19 +398,6 @@ impl Store {
     pub async fn complete_object(&self, object: &'static Object, began_at: Time) -> Result<()> {
         self.transaction(move |connection| {
             Box::pin(async move { state::complete_object(connection, object.name, began_at, now()).await })
-        })
-        .await
-    }
-
-    /// Forgets an unfinished pass; the rows it brought stay.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn drop_checkpoint(&self, object: &'static Object, partition: &str) -> Result<()> {
-        let partition = partition.to_owned();
-        self.transaction(move |connection| {
-            let partition = partition.clone();
-            Box::pin(async move { state::drop_checkpoint(connection, object.name, &partition).await })
         })
         .await
     }
@@ -428,15 +424,15 @@ impl Store {
         .await
     }
 
-    /// Forgets the error of a partition that is not read any more.
+    /// A partition is not read any more: neither its error nor its unfinished pass is of interest.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn clear_error(&self, object: &'static Object, partition: &str) -> Result<()> {
+    pub async fn leave_out(&self, object: &'static Object, partition: &str) -> Result<()> {
         let partition = partition.to_owned();
         self.transaction(move |connection| {
             let partition = partition.clone();
-            Box::pin(async move { state::clear_error(connection, object.name, &partition).await })
+            Box::pin(async move { state::leave_out(connection, object.name, &partition).await })
         })
         .await
     }

@@ -59,6 +59,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether every partition was read to its end.
+    pub fn is_whole(self) -> bool {
+        matches!(self, Outcome::Complete | Outcome::Incomplete)
+    }
+
     /// As stored and shown.
     pub fn name(self) -> &'static str {
         match self {
@@ -161,6 +166,12 @@ pub(super) async fn advance(
     };
     values.extend([text(object.name), text(partition)]);
     connection.run("write sync_state", sql, &values).await?;
+    if matches!(progress, Progress::Done { .. }) && !partition.is_empty() {
+        // One parent that can be read shows that the object as a whole is not refused any more.
+        let sql = "update sync_state set unavailable = 0, last_error = null, last_error_advice = null, last_error_at = null \
+                   where object = ? and partition = '' and unavailable = 1";
+        connection.run("write sync_state", sql, &[text(object.name)]).await?;
+    }
     Ok(())
 }
 
@@ -168,16 +179,6 @@ pub(super) async fn advance(
 pub(super) async fn ensure(connection: &mut Connection, object: &str, partition: &str) -> Result<()> {
     let sql =
         "insert into sync_state (object, partition) values (?, ?) on conflict (object, partition) do nothing";
-    connection.run("write sync_state", sql, &[text(object), text(partition)]).await.map(drop)
-}
-
-/// Forgets an unfinished pass; the rows it brought stay.
-pub(super) async fn drop_checkpoint(
-    connection: &mut Connection,
-    object: &str,
-    partition: &str,
-) -> Result<()> {
-    let sql = "update sync_state set checkpoint = null where object = ? and partition = ?";
     connection.run("write sync_state", sql, &[text(object), text(partition)]).await.map(drop)
 }
 
@@ -195,17 +196,26 @@ pub(super) async fn complete_object(
     connection.run("write sync_state", sql, &values).await.map(drop)
 }
 
-/// Forgets how many rows an object has.
-pub(super) async fn forget_rows(connection: &mut Connection, object: &str) -> Result<()> {
-    let sql = "update sync_state set rows = 0 where object = ?";
-    connection.run("write sync_state", sql, &[text(object)]).await.map(drop)
+/// The rows of an object are gone: everything is to be read again, and nothing unfinished to be gone on with.
+pub(super) async fn reload(connection: &mut Connection, object: &str, now: Time) -> Result<()> {
+    ensure(connection, object, "").await?;
+    let sql = "update sync_state set rows = 0, checkpoint = null where object = ?";
+    connection.run("write sync_state", sql, &[text(object)]).await?;
+    let sql = "update sync_state set full_requested_at = ? where object = ? and partition = ''";
+    connection.run("write sync_state", sql, &[Value::Time(now), text(object)]).await.map(drop)
 }
 
-/// Remembers that a full load was asked for, unless one is under way already.
+/// Remembers that a full load was asked for, unless one is under way already. One that has been under way for
+/// a day cannot be completed for some reason, and does not stand in for a new one.
 pub(super) async fn request_full(connection: &mut Connection, object: &str, now: Time) -> Result<()> {
     ensure(connection, object, "").await?;
-    let sql = "update sync_state set full_requested_at = ? where object = ? and partition = '' and full_requested_at is null";
-    connection.run("write sync_state", sql, &[Value::Time(now), text(object)]).await.map(drop)
+    let sql = "update sync_state set full_requested_at = ? where object = ? and partition = '' \
+               and (full_requested_at is null or full_requested_at < ?)";
+    let day_ago = now - chrono::TimeDelta::days(1);
+    connection
+        .run("write sync_state", sql, &[Value::Time(now), text(object), Value::Time(day_ago)])
+        .await
+        .map(drop)
 }
 
 /// Writes an error where `status` and analysts look for it.
@@ -231,9 +241,9 @@ pub(super) async fn note_error(
     connection.run("write sync_state", sql, &values).await.map(drop)
 }
 
-/// Forgets an error.
-pub(super) async fn clear_error(connection: &mut Connection, object: &str, partition: &str) -> Result<()> {
-    let sql = "update sync_state set last_error = null, last_error_advice = null, last_error_at = null \
+/// A partition is not read any more: neither its error nor its unfinished pass is of interest. Its rows stay.
+pub(super) async fn leave_out(connection: &mut Connection, object: &str, partition: &str) -> Result<()> {
+    let sql = "update sync_state set checkpoint = null, last_error = null, last_error_advice = null, last_error_at = null \
                where object = ? and partition = ?";
     connection.run("write sync_state", sql, &[text(object), text(partition)]).await.map(drop)
 }
