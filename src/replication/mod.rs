@@ -9,6 +9,7 @@ mod pass_model;
 pub mod plan;
 mod progress;
 mod stop;
+mod walk;
 
 pub use extractor::{Brought, Context, Ended};
 pub use plan::Mode;

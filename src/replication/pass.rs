@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hasher as _};
 
 use super::plan::Mode;
+use super::walk::{Direction, Stop, Walk, WalkKind, owned};
 use crate::error::{Error, Kind, Result};
 use crate::kit::{PageRequest, Place, Position};
 use crate::model::{ApiVersion, Batch, Endpoint, Fresh, Object, Paging, Time, Watermark, time};
@@ -22,52 +23,6 @@ const EMPTY_PAGES: u32 = 10;
 const REPEATED_PAGES: u32 = 10;
 /// How often one pass may begin again because Kit no longer accepts its place in the list.
 const RESTARTS: u32 = 3;
-
-/// One way through a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Walk {
-    /// Filters and order, beside those every request of the list carries.
-    query: Vec<(String, String)>,
-    direction: Direction,
-    stop: Stop,
-    kind: WalkKind,
-}
-
-/// In which order numbered pages are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Direction {
-    /// As the source serves them.
-    Forward,
-    /// Page 1 for the totals, then from the last page down to 2. A row that leaves a list in
-    /// ascending order shifts later ones towards the front: read backwards, they are met again
-    /// instead of slipping between two pages.
-    Backward,
-}
-
-/// Where a walk may end before the end of the list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Stop {
-    /// Nowhere.
-    End,
-    /// Behind the first row dated before this, as long as rows come newest first.
-    Before(Time),
-    /// Behind a page of rows that a completed pass has stored.
-    Known,
-}
-
-/// Why a walk is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum WalkKind {
-    /// The list itself, or what is new in it.
-    Main,
-    /// A second way through a numbered list that moved while it was read; the union counts.
-    Again,
-    /// People whom the plain list may hide.
-    Hidden,
-}
 
 /// What is written between two commits so that the pass can go on after anything.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -182,7 +137,7 @@ impl Pass {
     /// when there is nothing to be incremental from.
     pub fn open(terms: &Terms<'_>, state: Option<&State>) -> Self {
         let endpoint = terms.endpoint;
-        let whole = whole_walk(endpoint);
+        let whole = Walk::whole(endpoint);
         let fits = |state: &&State| state.fingerprint.as_deref() == Some(terms.fingerprint);
         let usable = state.filter(fits).filter(|_| !terms.full);
         let since =
@@ -193,7 +148,7 @@ impl Pass {
                 let pass_day = time::day_before(began_at, terms.overlap);
                 (
                     Mode::Incremental,
-                    endpoint.fresh.iter().map(|fresh| fresh_walk(fresh, day, pass_day)).collect(),
+                    endpoint.fresh.iter().map(|fresh| Walk::fresh(fresh, day, pass_day)).collect(),
                 )
             }
             Some(_) => (Mode::Incremental, vec![whole.clone()]),
@@ -281,10 +236,7 @@ impl Pass {
     /// Whether the walk under way asks for people whom the plain list may hide.
     pub fn reads_hidden(&self) -> bool {
         // By what is asked, not by why: a second way through such a list asks for the same people.
-        let walk = self.walk();
-        self.endpoint.hidden.is_some_and(|(query, _)| {
-            query.iter().all(|(name, value)| walk.query.iter().any(|(n, v)| n == name && v == value))
-        })
+        self.endpoint.hidden.is_some_and(|(query, _)| self.walk().asks_for(query))
     }
 
     /// Whether only people whom the plain list may hide are left to be read.
@@ -310,12 +262,7 @@ impl Pass {
     /// The request for the next page.
     pub fn request(&self) -> PageRequest {
         let walk = self.walk();
-        let mut query: Vec<(String, String)> = self
-            .endpoint
-            .query
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+        let mut query = owned(self.endpoint.query);
         query.extend(walk.query.iter().cloned());
         PageRequest {
             path: self.path.clone(),
@@ -574,16 +521,13 @@ impl Pass {
             );
         }
         if (moved || gap.is_some()) && walk.kind != WalkKind::Again {
-            add.push(other_way_round(&walk));
+            add.push(walk.other_way_round());
         }
         if let Some((query, _)) = self.endpoint.hidden
             && walk.kind == WalkKind::Main
             && !self.leg.saw_others
         {
-            let mut hidden = walk.clone();
-            hidden.query.extend(query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-            hidden.kind = WalkKind::Hidden;
-            add.push(hidden);
+            add.push(walk.through_hidden(query));
         }
         // A second way through comes at once, people who may be hidden come last.
         for (at, extra) in add.into_iter().enumerate() {
@@ -660,53 +604,6 @@ enum After {
 /// replication. That the stored watermark never moves back is the store's part.
 pub fn promote(seen_max: Option<Time>, ceiling: Time) -> Option<Time> {
     seen_max.map(|seen| seen.min(ceiling))
-}
-
-/// The same walk in the other direction. What moves a row past one reader brings it before the other: newest
-/// first and forward, a row that leaves takes its neighbour along; oldest first and backward, the neighbour is
-/// met twice.
-fn other_way_round(walk: &Walk) -> Walk {
-    let mut again = Walk { kind: WalkKind::Again, ..walk.clone() };
-    again.direction = Direction::Forward;
-    for (name, value) in &mut again.query {
-        if walk.direction == Direction::Forward && name == "sort_order" && value == "desc" {
-            "asc".clone_into(value);
-            again.direction = Direction::Backward;
-        }
-    }
-    again
-}
-
-fn owned(query: &[(&str, &str)]) -> Vec<(String, String)> {
-    query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-}
-
-fn whole_walk(endpoint: &Endpoint) -> Walk {
-    let direction = match endpoint.paging {
-        Paging::Numbered { totals: true } => Direction::Backward,
-        Paging::Numbered { totals: false } | Paging::Single | Paging::Cursor { .. } => Direction::Forward,
-    };
-    Walk { query: owned(endpoint.whole), direction, stop: Stop::End, kind: WalkKind::Main }
-}
-
-fn fresh_walk(fresh: &Fresh, day: chrono::NaiveDate, pass_day: chrono::NaiveDate) -> Walk {
-    let dated = |param: &str, day: chrono::NaiveDate, order: &[(&str, &str)]| {
-        let mut query = owned(order);
-        query.push((param.to_owned(), day.to_string()));
-        Walk { query, direction: Direction::Backward, stop: Stop::End, kind: WalkKind::Main }
-    };
-    let forward = |order: &[(&str, &str)], stop| Walk {
-        query: owned(order),
-        direction: Direction::Forward,
-        stop,
-        kind: WalkKind::Main,
-    };
-    match fresh {
-        Fresh::SinceWatermark { param, order } => dated(param, day, order),
-        Fresh::SincePass { param, order } => dated(param, pass_day, order),
-        Fresh::NewestFirst { order, .. } => forward(order, Stop::Before(time::start_of(day))),
-        Fresh::UntilKnown { order, .. } => forward(order, Stop::Known),
-    }
 }
 
 fn digest<T: std::hash::Hash + ?Sized>(value: &T) -> u64 {

@@ -1,0 +1,122 @@
+//! One way through a list: what is asked, in which direction, and where it may end early. Pure; a pass
+//! (`pass`) is made of walks.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Endpoint, Fresh, Paging, Time, time};
+
+/// One way through a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Walk {
+    /// Filters and order, beside those every request of the list carries.
+    pub query: Vec<(String, String)>,
+    /// In which order numbered pages are read.
+    pub direction: Direction,
+    /// Where it may end before the list does.
+    pub stop: Stop,
+    /// Why it is made.
+    pub kind: WalkKind,
+}
+
+/// In which order numbered pages are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// As the source serves them.
+    Forward,
+    /// Page 1 for the totals, then from the last page down to 2. A row that leaves a list in
+    /// ascending order shifts later ones towards the front: read backwards, they are met again
+    /// instead of slipping between two pages.
+    Backward,
+}
+
+/// Where a walk may end before the end of the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// Nowhere.
+    End,
+    /// Behind the first row dated before this, as long as rows come newest first.
+    Before(Time),
+    /// Behind a page of rows that a completed pass has stored.
+    Known,
+}
+
+/// Why a walk is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WalkKind {
+    /// The list itself, or what is new in it.
+    Main,
+    /// A second way through a numbered list that moved while it was read; the union counts.
+    Again,
+    /// People whom the plain list may hide.
+    Hidden,
+}
+
+impl Walk {
+    /// Through the whole list, in the order that makes that safe.
+    pub fn whole(endpoint: &Endpoint) -> Self {
+        let direction = match endpoint.paging {
+            Paging::Numbered { totals: true } => Direction::Backward,
+            Paging::Numbered { totals: false } | Paging::Single | Paging::Cursor { .. } => Direction::Forward,
+        };
+        Walk { query: owned(endpoint.whole), direction, stop: Stop::End, kind: WalkKind::Main }
+    }
+
+    /// Through what is new: `day` is the day before the watermark, `pass_day` the day before the moment the
+    /// previous complete pass began.
+    pub fn fresh(fresh: &Fresh, day: chrono::NaiveDate, pass_day: chrono::NaiveDate) -> Self {
+        let dated = |param: &str, day: chrono::NaiveDate, order: &[(&str, &str)]| {
+            let mut query = owned(order);
+            query.push((param.to_owned(), day.to_string()));
+            Walk { query, direction: Direction::Backward, stop: Stop::End, kind: WalkKind::Main }
+        };
+        let forward = |order: &[(&str, &str)], stop| Walk {
+            query: owned(order),
+            direction: Direction::Forward,
+            stop,
+            kind: WalkKind::Main,
+        };
+        match fresh {
+            Fresh::SinceWatermark { param, order } => dated(param, day, order),
+            Fresh::SincePass { param, order } => dated(param, pass_day, order),
+            Fresh::NewestFirst { order, .. } => forward(order, Stop::Before(time::start_of(day))),
+            Fresh::UntilKnown { order, .. } => forward(order, Stop::Known),
+        }
+    }
+
+    /// The same walk in the other direction. What moves a row past one reader brings it before the other: newest
+    /// first and forward, a row that leaves takes its neighbour along; oldest first and backward, the neighbour is
+    /// met twice.
+    #[must_use]
+    pub fn other_way_round(&self) -> Self {
+        let mut again = Walk { kind: WalkKind::Again, ..self.clone() };
+        again.direction = Direction::Forward;
+        for (name, value) in &mut again.query {
+            if self.direction == Direction::Forward && name == "sort_order" && value == "desc" {
+                "asc".clone_into(value);
+                again.direction = Direction::Backward;
+            }
+        }
+        again
+    }
+
+    /// The same walk through the people whom the plain list may hide.
+    #[must_use]
+    pub fn through_hidden(&self, query: &[(&str, &str)]) -> Self {
+        let mut hidden = Walk { kind: WalkKind::Hidden, ..self.clone() };
+        hidden.query.extend(owned(query));
+        hidden
+    }
+
+    /// Whether it asks for all of this.
+    pub fn asks_for(&self, query: &[(&str, &str)]) -> bool {
+        query.iter().all(|(name, value)| self.query.iter().any(|(n, v)| n == name && v == value))
+    }
+}
+
+/// A declared query as a request holds it.
+pub fn owned(query: &[(&str, &str)]) -> Vec<(String, String)> {
+    query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
