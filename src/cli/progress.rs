@@ -143,7 +143,9 @@ pub struct LogLine;
 
 impl Write for LogLine {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        BARS.suspend(|| io::stderr().lock().write_all(line)).map(|()| line.len())
+        // Fields that are for machines only leave the blanks between them behind.
+        let shown = line.trim_ascii_end();
+        BARS.suspend(|| io::stderr().lock().write_all(&[shown, b"\n"].concat())).map(|()| line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -158,7 +158,7 @@ impl Reader<'_> {
                 let invalid = Invalid::new(
                     "there is no credential for Kit",
                     "exactly one of kit_api_key (v4), kit_access_token (v4) and kit_api_secret (v3), from the \
-                     settings file, KITMIRROR_KIT_API_KEY or KITMIRROR_KIT_API_KEY_FILE",
+                     settings file, KIT_API_KEY, KITMIRROR_KIT_API_KEY or KITMIRROR_KIT_API_KEY_FILE",
                 );
                 self.problems.push(Problem::new("kit_api_key", None, invalid));
             }

@@ -111,6 +111,13 @@ impl Mirror {
         SqlitePool::connect(&self.url()).await.expect("the mirror's database opens")
     }
 
+    /// What somebody else does to the mirror's database.
+    pub async fn execute(&self, sql: &str) {
+        let database = self.database().await;
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&database).await.expect(sql);
+        database.close().await;
+    }
+
     /// The one number a query gives.
     pub async fn number(&self, sql: &str) -> i64 {
         let database = self.database().await;
