@@ -189,24 +189,22 @@ async fn an_emptied_table_is_loaded_again_by_all_who_write_to_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn members_are_not_complete_while_the_list_of_tags_cannot_be_read() {
     for api in Api::VERSIONS {
-        for fault in [Fault::status(422), Fault::new(Action::Junk(Junk::Html))] {
-            let scene = Scene::new(AccountPlan::small(), api).await;
-            scene.kit.faults().add(fault.on(tags(api)));
-            let report = scene.try_sync().await;
-            assert!(!outcome(&report, "tags").is_whole());
-            assert!(!outcome(&report, "tag_subscriptions").is_whole(), "{report:#?}");
-            let completed = "select count(completed_at) from sync_state \
+        let scene = Scene::new(AccountPlan::small(), api).await;
+        scene.kit.faults().add(Fault::status(422).on(tags(api)));
+        let report = scene.try_sync().await;
+        assert!(!outcome(&report, "tags").is_whole());
+        assert!(!outcome(&report, "tag_subscriptions").is_whole(), "{report:#?}");
+        let completed = "select count(completed_at) from sync_state \
                              where object = 'tag_subscriptions' and partition = ''";
-            assert_eq!(scene.mirror.number(completed).await, 0);
-            assert_ne!(state(&scene, "tag_subscriptions").await, "ok");
-            // What does not depend on it is there.
-            assert_eq!(outcome(&report, "form_subscriptions"), Outcome::Complete);
+        assert_eq!(scene.mirror.number(completed).await, 0);
+        assert_ne!(state(&scene, "tag_subscriptions").await, "ok");
+        // What does not depend on it is there.
+        assert_eq!(outcome(&report, "form_subscriptions"), Outcome::Complete);
 
-            scene.kit.faults().clear();
-            scene.sync().await;
-            assert_eq!(scene.mirror.number(completed).await, 1);
-            scene.equals_kit().await;
-        }
+        scene.kit.faults().clear();
+        scene.sync().await;
+        assert_eq!(scene.mirror.number(completed).await, 1);
+        scene.equals_kit().await;
     }
 }
 
@@ -286,19 +284,14 @@ async fn people_who_come_and_go_in_equal_numbers_take_nobody_with_them() {
 /// P-07. The largest number there is does not overflow what is reckoned with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_count_beyond_all_reason_is_survived() {
-    for api in Api::VERSIONS {
-        for total in [u64::MAX, u64::MAX - 1, i64::MAX as u64] {
-            let scene = several_pages(api, narrow(230).tag_sizes([110])).await;
-            let fault = Fault::page(PageFault::Total(total.to_string())).on("subscri");
-            let fault = scene.kit.faults().add(fault);
-            let report = scene.try_sync().await;
-            assert!(scene.kit.faults().fired(fault) > Some(0));
-            assert!(report.ended_by.is_none(), "{report:#?}");
-            scene.kit.faults().clear();
-            scene.sync_full().await;
-            scene.equals_kit().await;
-        }
-    }
+    let scene = several_pages(Api::V4, narrow(230)).await;
+    let fault = Fault::page(PageFault::Total(u64::MAX.to_string())).on("/v4/subscribers").nth(1);
+    let fault = scene.kit.faults().add(fault);
+    let report = scene.try_objects(&["subscribers"]).await;
+    assert_eq!(scene.kit.faults().fired(fault), Some(1));
+    assert!(report.ended_by.is_none(), "{report:#?}");
+    scene.sync_full().await;
+    scene.equals_kit().await;
 }
 
 /// P-07. The same on a page that is the whole list.
