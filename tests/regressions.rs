@@ -261,7 +261,7 @@ async fn people_who_come_and_go_in_equal_numbers_take_nobody_with_them() {
     let listed = |account: &Account| -> BTreeSet<i64> {
         account.subscribers().filter(|person| person.state == "active").map(|person| person.id).collect()
     };
-    for (nth, place) in [(2, 120), (2, 10), (6, 120), (6, 10), (9, 60), (9, 49)] {
+    for (nth, place) in [(1, 120), (1, 10), (2, 120), (2, 10), (6, 120), (6, 10), (9, 60), (9, 49)] {
         let scene = Scene::new(narrow(1_000), Api::V3).await;
         let before: Vec<i64> = scene.kit.read(listed).into_iter().collect();
         assert!(before.len() > 600, "{} people", before.len());

@@ -4,6 +4,7 @@
 //! A pass is one or more *walks* through the list. Most need one; subscribers are asked twice (what
 //! was created, what was updated), and a walk that could have missed something adds another.
 
+use chrono::SubsecRound as _;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hasher as _};
@@ -340,7 +341,12 @@ impl Pass {
         if matches!(turn.place, Place::Numbered { total_pages: Some(_) }) {
             let keys: Vec<Vec<i64>> = turn.batch.rows.iter().map(|row| row.key(self.object)).collect();
             let slid = keys.iter().any(|key| self.leg.last_page.contains(key));
-            self.leg.moved |= slid && self.walk().direction == Direction::Backward;
+            // Somebody who arrived since page 1 was read, while the total may be what it was: then somebody
+            // left, and what he left on page 1 to slide there was not seen.
+            // Kit tells whole seconds.
+            let begun = ceiling.trunc_subsecs(0);
+            let arrived = self.leg.pages > 1 && times.iter().any(|time| *time >= begun);
+            self.leg.moved |= (slid || arrived) && self.walk().direction == Direction::Backward;
             self.leg.last_page = keys;
         }
         self.guard(turn)?;
