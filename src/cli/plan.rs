@@ -1,4 +1,5 @@
-//! `kitmirror plan`: requests, minutes and rows that the next run will take. Writes nothing.
+//! `kitmirror plan`: requests, minutes and rows that the next run will take. Makes no mirror; where
+//! there is one, only what was asked is written down, for the rate limit.
 
 use clap::Args;
 use serde::Serialize;
