@@ -637,8 +637,9 @@ async fn a_pass_resumed_after_its_cursor_expired_reads_everything() {
                 modes.stale_cursor = answer;
             });
             let objects = ["subscribers", "tags", "tag_subscriptions"];
-            scene.sync_stopping_at(&objects, false, "/v4/subscribers", 4).await;
-            assert_eq!(scene.mirror.number("select count(checkpoint) from sync_state").await, 1);
+            let report = scene.sync_stopping_at(&objects, false, "/v4/subscribers", 4).await;
+            let unfinished = scene.mirror.number("select count(checkpoint) from sync_state").await;
+            assert_eq!(unfinished, 1, "{answer:?}, {pause}: {report:#?}");
             scene.later(pause);
             scene.sync_stopping_at(&objects, false, "/v4/tags/*/subscribers", 4).await;
             scene.later(pause);

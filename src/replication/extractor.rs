@@ -233,8 +233,10 @@ impl Reading<'_> {
             }
         };
         tokio::select! {
-            page = fetching => page.map(Some),
+            // In this order: after the wish to stop no request is begun, however fast Kit answers.
+            biased;
             () = self.cx.stop.requested() => Ok(None),
+            page = fetching => page.map(Some),
         }
     }
 
