@@ -136,15 +136,17 @@ async fn a_member_of_a_wrong_kind_is_named_and_costs_its_row() {
         ("fields", "\"x\"", "fields: text instead of an object"),
     ];
     let all = Api::VERSIONS.into_iter().flat_map(|api| {
-        cases.map(|(member, json, expected)| async move {
-            let accident = Accident::happens(api, 7, set(member, json)).await;
-            let (record, reason) = accident.cost_one_row().await;
-            assert_eq!(reason, expected, "{api:?} {member} = {json}");
-            if member == "id" {
-                assert!(record.starts_with('#'), "{record}");
-            } else {
-                assert_eq!(&record, accident.victim());
-            }
+        cases.map(|(member, json, expected)| {
+            Box::pin(async move {
+                let accident = Accident::happens(api, 7, set(member, json)).await;
+                let (record, reason) = accident.cost_one_row().await;
+                assert_eq!(reason, expected, "{api:?} {member} = {json}");
+                if member == "id" {
+                    assert!(record.starts_with('#'), "{record}");
+                } else {
+                    assert_eq!(&record, accident.victim());
+                }
+            })
         })
     });
     join_all(all).await;

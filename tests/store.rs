@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use kitmirror::error::Kind;
 use kitmirror::model::objects::{BROADCASTS, FORM_SUBSCRIPTIONS, TAGS};
 use kitmirror::model::{Batch, Object, Quarantined, Row, Time, Value, time};
-use kitmirror::store::{Access, Commit, Progress, Store, Written};
+use kitmirror::store::{Access, Commit, Place, Progress, Store, Written};
 use sqlx::sqlite::SqlitePool;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +22,9 @@ impl Bench {
     async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let url = format!("sqlite://{}/mirror.db", folder.path().display());
-        let store = Store::open(&url, Access::Create).await.expect("the database opens");
+        let store = Store::open(&Place::of(&url, None).expect("a place"), Access::Create)
+            .await
+            .expect("the database opens");
         store.migrate().await.expect("the tables are made");
         store.acquire_lease("one").await.expect("the lease can be asked for").expect("and is free");
         let run = store.begin_run(&TAGS, "full").await.expect("a run");
@@ -182,7 +184,9 @@ async fn the_watermark_never_moves_back() {
 async fn without_the_lease_nothing_is_written() {
     let bench = Bench::new().await;
     bench.write(tags(1..=5)).await;
-    let overtaker = Store::open(&bench.url, Access::Existing).await.expect("the database opens");
+    let overtaker = Store::open(&Place::of(&bench.url, None).expect("a place"), Access::Existing)
+        .await
+        .expect("the database opens");
     let holder =
         overtaker.acquire_lease("two").await.expect("the lease can be asked for").expect_err("it is held");
     assert_eq!(holder.owner, "one");
@@ -412,7 +416,9 @@ async fn the_tables_are_made_once() {
     let all = join_all((0..6).map(|_| {
         let url = url.clone();
         tokio::spawn(async move {
-            let store = Store::open(&url, Access::Create).await.expect("the database opens");
+            let store = Store::open(&Place::of(&url, None).expect("a place"), Access::Create)
+                .await
+                .expect("the database opens");
             let migrated = store.migrate().await.expect("the tables are there");
             store.check_schema().await.expect("as they should be");
             migrated.applied.len()

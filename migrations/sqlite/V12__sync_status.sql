@@ -26,16 +26,16 @@ with
         select 'subscriber_tags', 'tag_subscriptions', (select "created_at" from "tag_subscriptions" where "_deleted_at" is null order by "created_at" desc limit 1)
     ),
     "partitions" ("object", "rows", "unfinished", "error") as (
-        select "object", sum("rows"), max("checkpoint" is not null), max("last_error")
+        select "object", sum("rows"), count("checkpoint"), max("last_error")
         from "sync_state" group by "object"
     )
 select
     r."object",
     case
-        when s."unavailable" = 1 then 'unavailable'
+        when s."unavailable" = true then 'unavailable'
         when coalesce(s."last_error", p."error") is not null then 'failed'
-        when s."completed_at" is null or p."unfinished" = 1 or s."full_requested_at" is not null then 'syncing'
-        when julianday('now') - julianday(s."completed_at") > 25.0 / 24 then 'stale'
+        when s."completed_at" is null or p."unfinished" > 0 or s."full_requested_at" is not null then 'syncing'
+        when cast(round((julianday('now') - julianday(s."completed_at")) * 86400) as integer) > 90000 then 'stale'
         else 'ok'
     end as "state",
     case r."object"

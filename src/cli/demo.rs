@@ -12,7 +12,7 @@ use crate::output;
 use crate::replication::{Report, Request, Stop};
 use crate::service::Session;
 use crate::simulator::{AccountPlan, ChangeKind, Serving, Simulator, V4_KEY};
-use crate::store::Store;
+use crate::store::{Access, Place, Store};
 
 /// Mirrors a simulated account into a SQLite file and shows what an analyst would ask it.
 ///
@@ -127,7 +127,7 @@ impl Demo {
         if !self.file.exists() {
             return Ok(());
         }
-        let ours = match Store::open(&self.url(), crate::store::Access::Existing).await {
+        let ours = match Store::open(&Place::of(&self.url(), None)?, Access::Existing).await {
             Ok(store) => {
                 let account =
                     if store.is_ready().await.unwrap_or(false) { store.account().await? } else { None };
@@ -201,7 +201,7 @@ impl Demo {
     }
 
     async fn tour(&self) -> Result<(), Error> {
-        let store = Store::open(&self.url(), crate::store::Access::Existing).await?;
+        let store = Store::open(&Place::of(&self.url(), None)?, Access::Existing).await?;
         for ((question, sql), columns) in QUESTIONS.iter().zip(COLUMNS) {
             output::line(format_args!("\n{question}\n"));
             for line in sql.lines() {

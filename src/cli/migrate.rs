@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::{Global, Outcome};
 use crate::output;
+use crate::service::place;
 use crate::store::{Access, Store};
 
 /// Creates or upgrades the tables. `sync` does it too; this is for doing it with other rights or at
@@ -18,7 +19,7 @@ pub struct Migrate {
 impl Migrate {
     pub(super) async fn run(self, global: &Global) -> Outcome {
         let settings = global.settings(false)?.settings;
-        let store = Store::open(settings.database_url.expose(), Access::Create).await?;
+        let store = Store::open(&place(&settings)?, Access::Create).await?;
         let migrated = store.migrate().await?;
         store.close().await;
         if self.json {

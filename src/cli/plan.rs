@@ -68,7 +68,7 @@ impl Plan {
     pub(super) async fn run(self, global: &Global) -> Outcome {
         let settings = global.settings(true)?.settings;
         let kit = service::client(&settings)?;
-        let store = service::existing(settings.database_url.expose()).await?;
+        let store = service::existing(&service::place(&settings)?).await?;
         if let Some(store) = &store {
             service::attach_limiter(&kit, store).await?;
         }

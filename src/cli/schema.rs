@@ -8,13 +8,15 @@ use super::{Global, Outcome};
 use crate::error::Kind;
 use crate::model::objects;
 use crate::output;
-use crate::store::Dialect;
+use crate::store::{Dialect, script};
 
 /// Prints the tables as SQL, or compares them with the database.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  kitmirror schema                         the tables of all objects
+  kitmirror schema                         everything that sync would create, as one SQL script
+  kitmirror schema --dialect postgres      for those who create the tables by hand: run it in the schema of the
+                                           mirror, then kitmirror needs no right to create anything
   kitmirror schema --object subscribers
   kitmirror schema --check                 every difference between them and the database; exit code 4 if any")]
 pub struct Schema {
@@ -35,6 +37,12 @@ pub struct Schema {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum DialectName {
     Sqlite,
+    /// PostgreSQL 13 or later
+    #[value(alias = "postgresql")]
+    Postgres,
+    /// MySQL 8.0 or later, MariaDB 10.6 or later
+    #[value(alias = "mariadb")]
+    Mysql,
 }
 
 impl Schema {
@@ -44,9 +52,14 @@ impl Schema {
         }
         let dialect = match self.dialect {
             DialectName::Sqlite => Dialect::Sqlite,
+            DialectName::Postgres => Dialect::Postgres,
+            DialectName::Mysql => Dialect::Mysql,
         };
-        let wanted = |name: &str| self.objects.is_empty() || self.objects.iter().any(|object| object == name);
-        for object in objects::ALL.iter().filter(|object| wanted(object.name)) {
+        if self.objects.is_empty() {
+            output::line(script(dialect));
+        }
+        for object in objects::ALL.iter().filter(|object| self.objects.iter().any(|name| name == object.name))
+        {
             output::line(dialect.create(object));
         }
         Ok(0)
@@ -54,7 +67,7 @@ impl Schema {
 
     async fn compare(&self, global: &Global) -> Outcome {
         let settings = global.settings(false)?.settings;
-        let store = mirror(settings.database_url.expose()).await?;
+        let store = mirror(&settings).await?;
         let differences = store.differences().await?;
         store.close().await;
         if self.json {

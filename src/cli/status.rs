@@ -3,9 +3,10 @@
 use clap::Args;
 
 use super::{Global, Outcome};
+use crate::config::Settings;
 use crate::error::{Error, Kind};
 use crate::output;
-use crate::service::existing;
+use crate::service::{existing, place};
 use crate::store::{MirrorStatus, Store};
 
 /// Says what is in the mirror and how fresh it is; reads only the database.
@@ -27,7 +28,7 @@ pub struct Status {
 impl Status {
     pub(super) async fn run(self, global: &Global) -> Outcome {
         let settings = global.settings(false)?.settings;
-        let store = mirror(settings.database_url.expose()).await?;
+        let store = mirror(&settings).await?;
         let status = store.status().await?;
         store.close().await;
         if self.json {
@@ -43,8 +44,8 @@ impl Status {
 }
 
 /// Opens a mirror that is there and has its tables.
-pub(super) async fn mirror(url: &str) -> Result<Store, Error> {
-    existing(url).await?.ok_or_else(|| {
+pub(super) async fn mirror(settings: &Settings) -> Result<Store, Error> {
+    existing(&place(settings)?).await?.ok_or_else(|| {
         Error::new(
             Kind::DatabaseUnavailable,
             "there is no mirror yet at database_url; `kitmirror sync` makes one",

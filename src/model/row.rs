@@ -42,6 +42,15 @@ impl Row {
         object.key_indexes().filter_map(|index| self.id(index)).collect()
     }
 
+    /// About how many bytes it has on its way into the database.
+    pub fn bytes(&self) -> usize {
+        let size = |value: &Value| match value {
+            Value::Text(text) | Value::Json(text) => text.len(),
+            _ => 8,
+        };
+        self.values.iter().map(size).sum::<usize>() + size(&self.extra)
+    }
+
     fn id(&self, index: usize) -> Option<i64> {
         match self.values.get(index) {
             Some(Value::Int(id)) => Some(*id),

@@ -5,4 +5,4 @@ mod existing;
 mod session;
 
 pub use existing::existing;
-pub use session::{Session, attach_limiter, client, refuse_other_account, v3_lists_show_everybody};
+pub use session::{Session, attach_limiter, client, place, refuse_other_account, v3_lists_show_everybody};

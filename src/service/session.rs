@@ -59,6 +59,14 @@ pub fn client(settings: &Settings) -> Result<KitClient> {
     })
 }
 
+/// Where the database in the settings is.
+///
+/// # Errors
+/// `Settings` for a URL the driver does not understand.
+pub fn place(settings: &Settings) -> Result<Place> {
+    Place::of(settings.database_url.expose(), settings.database_schema.as_deref())
+}
+
 /// Lets the limiter remember in the database what was sent, and tells it what was sent before. While somebody
 /// else holds the lease, the memory is his to write.
 ///
@@ -96,10 +104,10 @@ impl Session {
     /// `SourceRejectedKey`, `AccountMismatch`, `LeaseHeld`, and those of client and store.
     pub async fn open(settings: &Settings, stop: &Stop) -> Result<Self> {
         let kit = client(settings)?;
-        let url = settings.database_url.expose();
+        let place = place(settings)?;
         let mut opened = None;
-        if Place::of(url)?.exists() {
-            let store = Store::open(url, Access::Existing).await?;
+        if place.exists() {
+            let store = Store::open(&place, Access::Existing).await?;
             if store.schema_version().await?.is_some() {
                 lease(&store).await?;
                 attach_limiter(&kit, &store).await?;
@@ -107,6 +115,7 @@ impl Session {
             }
         }
         let begun = tokio::select! {
+            biased;
             begun = Session::begin(settings, &kit, &mut opened) => begun,
             () = stop.requested() => Err(Error::new(Kind::Stopped, "stopped before anything was read")),
         };
@@ -138,7 +147,7 @@ impl Session {
                 (store.clone(), store.migrate().await?)
             }
             None => {
-                let store = Store::open(settings.database_url.expose(), Access::Create).await?;
+                let store = Store::open(&place(settings)?, Access::Create).await?;
                 let migrated = store.migrate().await?;
                 lease(&store).await?;
                 *opened = Some(store.clone());

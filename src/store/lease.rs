@@ -1,7 +1,7 @@
 //! Who may write: one row with an owner and an epoch, judged by the database's clock. The epoch is
 //! checked in every commit, so a writer that was paused and overtaken cannot write any more.
 
-use super::connection::Connection;
+use super::connection::{Cells, Connection};
 use super::state::text;
 use crate::error::{Error, Kind, Result};
 use crate::model::Value;
@@ -36,9 +36,12 @@ pub(super) async fn holder(connection: &mut Connection) -> Result<Option<Holder>
         connection.dialect().now()
     );
     let found = connection.rows("read sync_lease", &look, &[]).await?;
-    let text = |at| found.first().and_then(|row| row.text(at)).unwrap_or_default().to_owned();
-    let holder = Holder { owner: text(0), since: text(1), until: text(2) };
-    Ok((!found.is_empty() && !process::is_gone(&holder.owner)).then_some(holder))
+    Ok(found.first().map(holder_of).filter(|holder| !process::is_gone(&holder.owner)))
+}
+
+fn holder_of(row: &Cells) -> Holder {
+    let shown = |at| row.shown(at).unwrap_or_default();
+    Holder { owner: shown(0), since: shown(1), until: shown(2) }
 }
 
 /// Takes the lease if it is free, expired, or held by a process of this machine that is no more.
@@ -47,62 +50,68 @@ pub(super) async fn acquire(
     owner: &str,
 ) -> Result<std::result::Result<Lease, Holder>> {
     let dialect = connection.dialect();
+    let now = dialect.now();
+    let free = [
+        ("id", "1"),
+        ("owner", "''"),
+        ("epoch", "0"),
+        ("commits", "0"),
+        ("acquired_at", now),
+        ("expires_at", now),
+    ];
+    // Two that begin at once both find no row; the second waits here until the first has one.
+    connection
+        .run("look for the lease", &dialect.insert_or_update("sync_lease", &free, &["id"], &[]), &[])
+        .await?;
     let look = format!(
-        "select owner, epoch, acquired_at, expires_at, expires_at > {} from sync_lease where id = 1",
-        dialect.now()
+        "select owner, acquired_at, expires_at, epoch, expires_at > {now} from sync_lease where id = 1{}",
+        dialect.for_update()
     );
     let found = connection.rows("read sync_lease", &look, &[]).await?;
-    let epoch = match found.first() {
-        None => {
-            let sql = format!(
-                "insert into sync_lease (id, owner, epoch, acquired_at, expires_at) values (1, ?, 1, {}, {})",
-                dialect.now(),
-                dialect.now_plus_seconds()
-            );
-            connection.run("take the lease", &sql, &[text(owner), Value::Int(LEASE_SECONDS)]).await?;
-            1
-        }
-        Some(row) => {
-            let holder = row.text(0).unwrap_or_default();
-            let alive = row.int(4) == Some(1) && holder != owner && !process::is_gone(holder);
-            if alive {
-                return Ok(Err(Holder {
-                    owner: holder.to_owned(),
-                    since: row.text(2).unwrap_or_default().to_owned(),
-                    until: row.text(3).unwrap_or_default().to_owned(),
-                }));
-            }
-            let epoch = row.int(1).unwrap_or(0) + 1;
-            let sql = format!(
-                "update sync_lease set owner = ?, epoch = ?, acquired_at = {}, expires_at = {} where id = 1",
-                dialect.now(),
-                dialect.now_plus_seconds()
-            );
-            connection
-                .run("take the lease", &sql, &[text(owner), Value::Int(epoch), Value::Int(LEASE_SECONDS)])
-                .await?;
-            epoch
-        }
+    let Some(row) = found.first() else {
+        return Err(Error::new(Kind::SchemaMismatch, "the row of sync_lease vanished while it was taken"));
     };
+    let holder = holder_of(row);
+    if row.is_true(4) && holder.owner != owner && !process::is_gone(&holder.owner) {
+        return Ok(Err(holder));
+    }
+    let epoch = row.int(3).unwrap_or(0) + 1;
+    let sql = format!(
+        "update sync_lease set owner = ?, epoch = ?, commits = 0, acquired_at = {now}, expires_at = {} where id = 1",
+        dialect.now_plus_seconds()
+    );
+    connection
+        .run("take the lease", &sql, &[text(owner), Value::Int(epoch), Value::Int(LEASE_SECONDS)])
+        .await?;
     Ok(Ok(Lease { owner: owner.to_owned(), epoch }))
 }
 
-/// Extends the lease. Part of every commit: fails when somebody has taken over, and the commit with it.
-pub(super) async fn hold(connection: &mut Connection, lease: &Lease) -> Result<()> {
+/// Extends the lease and numbers the commit under way. Part of every transaction: fails when somebody has taken
+/// over, and the transaction with it. The number is higher than `commit` when that one, and maybe others, were made
+/// although we had no answer.
+pub(super) async fn hold(connection: &mut Connection, lease: &Lease, commit: i64) -> Result<i64> {
+    let dialect = connection.dialect();
     let sql = format!(
-        "update sync_lease set expires_at = {} where id = 1 and epoch = ?",
-        connection.dialect().now_plus_seconds()
+        "update sync_lease set expires_at = {}, commits = ? where id = 1 and epoch = ? and commits < ?",
+        dialect.now_plus_seconds()
     );
-    match connection
-        .run("hold the lease", &sql, &[Value::Int(LEASE_SECONDS), Value::Int(lease.epoch)])
-        .await?
-    {
-        1 => Ok(()),
-        _ => Err(Error::new(
+    let values =
+        |commit| [Value::Int(LEASE_SECONDS), Value::Int(commit), Value::Int(lease.epoch), Value::Int(commit)];
+    if connection.run("hold the lease", &sql, &values(commit)).await? == 1 {
+        return Ok(commit);
+    }
+    // The update has waited for whoever was writing the row, so what is read here is final.
+    let look = format!("select commits from sync_lease where id = 1 and epoch = ?{}", dialect.for_update());
+    let found = connection.rows("read sync_lease", &look, &[Value::Int(lease.epoch)]).await?;
+    let made = found.first().and_then(|row| row.int(0)).ok_or_else(|| {
+        Error::new(
             Kind::LeaseLost,
             "another kitmirror has taken over this mirror; nothing more is written here",
-        )),
-    }
+        )
+    })?;
+    let commit = made + 1;
+    connection.run("hold the lease", &sql, &values(commit)).await?;
+    Ok(commit)
 }
 
 /// Gives it back, if it is still ours.

@@ -7,31 +7,29 @@ mod lease;
 mod migrate;
 mod rows;
 mod schema;
+mod server;
 mod state;
 mod status;
+mod tables;
+mod transaction;
 
 pub use connection::{Access, Place};
 pub use dialect::Dialect;
 pub use lease::{Holder, LEASE_SECONDS, Lease, owner};
-pub use migrate::{Migrated, latest};
+pub use migrate::{Migrated, latest, script};
 pub use rows::Written;
 pub use schema::{Difference, relation_names};
 pub use state::{AccountNote, AccountRow, Counts, Outcome, Progress, State};
 pub use status::{MirrorStatus, ObjectStatus};
 
 use std::collections::HashSet;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use std::time::SystemTime;
 
 use crate::error::{Error, Kind, Result};
-use crate::model::{Batch, Object, Quarantined, Time, Value};
-use connection::Connection;
-
-/// How often a transaction is tried again when the database is busy. Each try waits for the lock itself.
-const TRIES: u32 = 3;
+use crate::model::{Batch, Object, Quarantined, Time};
+use connection::{Connection, Then, then};
+use transaction::{Line, Work};
 
 /// One page, or a run of pages of one pass, and the position behind it.
 #[derive(Debug, Clone)]
@@ -53,22 +51,23 @@ pub struct Commit {
 }
 
 /// The mirror's database: one connection, one writer.
+///
+/// A connection that is lost is replaced, and what was under way done again, for as long as two minutes; a commit whose
+/// answer was lost is looked up, not repeated.
 #[derive(Clone)]
 pub struct Store {
-    connection: Arc<Mutex<Connection>>,
+    line: Line,
+    dialect: Dialect,
     lease: Arc<std::sync::Mutex<Option<Lease>>>,
 }
 
-type Task<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
-
 impl Store {
-    /// Opens the database behind `url`. Creates nothing but, with [`Access::Create`], the file.
+    /// Opens the database. Creates nothing but, with [`Access::Create`], the file.
     ///
     /// # Errors
     /// `Settings`, `DatabaseUnavailable`, `DatabaseRefused`.
-    pub async fn open(url: &str, access: Access) -> Result<Self> {
-        let connection = Connection::open(url, access).await?;
-        Ok(Store { connection: Arc::new(Mutex::new(connection)), lease: Arc::default() })
+    pub async fn open(place: &Place, access: Access) -> Result<Self> {
+        Ok(Store { line: Line::open(place, access).await?, dialect: place.dialect(), lease: Arc::default() })
     }
 
     /// Creates or upgrades the tables. Safe to start twice at once and to interrupt.
@@ -76,8 +75,11 @@ impl Store {
     /// # Errors
     /// `SchemaNewer`, `SchemaMismatch` (a foreign table of our name), `DatabaseRefused`.
     pub async fn migrate(&self) -> Result<Migrated> {
-        let mut connection = self.owned().await;
-        owned_task(async move { migrate::migrate(&mut connection, &relation_names()).await }).await
+        self.line
+            .alone(|connection| {
+                Box::pin(async move { migrate::migrate(connection, &relation_names()).await })
+            })
+            .await
     }
 
     /// The schema version of the database, `None` when it was never migrated.
@@ -85,7 +87,10 @@ impl Store {
     /// # Errors
     /// `SchemaNewer` or `SchemaMismatch` when it is not one this program may touch.
     pub async fn schema_version(&self) -> Result<Option<i32>> {
-        migrate::refuse_foreign(&mut *self.connection.lock().await, &relation_names()).await
+        self.read(|connection| {
+            Box::pin(async move { migrate::refuse_foreign(connection, &relation_names()).await })
+        })
+        .await
     }
 
     /// Whether the tables are there and of this program's version, so that reading them makes sense.
@@ -93,13 +98,12 @@ impl Store {
     /// # Errors
     /// As [`Store::schema_version`].
     pub async fn is_ready(&self) -> Result<bool> {
-        let dialect = self.dialect().await;
-        Ok(self.schema_version().await? == Some(latest(dialect)))
+        Ok(self.schema_version().await? == Some(latest(self.dialect)))
     }
 
     /// The SQL of the engine.
-    pub async fn dialect(&self) -> Dialect {
-        self.connection.lock().await.dialect()
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// Every difference between the tables and what they should be.
@@ -107,7 +111,7 @@ impl Store {
     /// # Errors
     /// Those of reading the catalogue.
     pub async fn differences(&self) -> Result<Vec<Difference>> {
-        schema::differences(&mut *self.connection.lock().await).await
+        self.read(|connection| Box::pin(async move { schema::differences(connection).await })).await
     }
 
     /// Refuses to work on tables that are not what they should be.
@@ -127,12 +131,17 @@ impl Store {
         let name = owner.to_owned();
         // Only now is the database ours to change: a foreign one was refused before. The mode is kept in the
         // file; while somebody reads it cannot be changed, and the next start will.
-        let mode = self.dialect().await.journal_mode();
-        if let Err(error) = self.connection.lock().await.script("set the journal mode", mode).await {
-            tracing::debug!("{}", error.one_line());
+        if let Some(mode) = self.dialect.journal_mode() {
+            let set = self.line.alone(move |connection| {
+                Box::pin(async move { connection.script("set the journal mode", mode).await })
+            });
+            if let Err(error) = set.await {
+                tracing::debug!("{}", error.one_line());
+            }
         }
         let taken = self
-            .transaction_under(None, move |connection| {
+            .line
+            .write(None, move |connection| {
                 let name = name.clone();
                 Box::pin(async move { lease::acquire(connection, &name).await })
             })
@@ -145,8 +154,10 @@ impl Store {
     /// # Errors
     /// `LeaseLost` when somebody has taken over.
     pub async fn renew_lease(&self) -> Result<()> {
-        let Some(held) = self.held() else { return Ok(()) };
-        lease::hold(&mut *self.connection.lock().await, &held).await
+        if self.held().is_none() {
+            return Ok(());
+        }
+        self.transaction(|_| Box::pin(async { Ok(()) })).await
     }
 
     /// Who holds the right to write at present, if anybody does.
@@ -154,7 +165,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn lease_holder(&self) -> Result<Option<Holder>> {
-        lease::holder(&mut *self.connection.lock().await).await
+        self.read(|connection| Box::pin(async move { lease::holder(connection).await })).await
     }
 
     /// Gives the lease back.
@@ -163,7 +174,12 @@ impl Store {
     /// Those of the database.
     pub async fn release_lease(&self) -> Result<()> {
         let Some(held) = lock(&self.lease).take() else { return Ok(()) };
-        lease::release(&mut *self.connection.lock().await, &held).await
+        self.line
+            .write(None, move |connection| {
+                let held = held.clone();
+                Box::pin(async move { lease::release(connection, &held).await })
+            })
+            .await
     }
 
     /// Writes rows, quarantine and position, all or nothing.
@@ -189,7 +205,7 @@ impl Store {
             })
             .await;
         match first {
-            Err(error) if connection::is_about_a_value(&error) => {
+            Err(error) if then(&error) == Then::LeaveOutValue => {
                 tracing::warn!(
                     object.name = commit.object.name,
                     "The database refused a row of {}; looking for it",
@@ -228,7 +244,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn states(&self, object: &'static Object) -> Result<Vec<State>> {
-        state::load(&mut *self.connection.lock().await, object).await
+        self.read(move |connection| Box::pin(async move { state::load(connection, object).await })).await
     }
 
     /// Ids of the live rows of a table, ascending: the partitions of its children.
@@ -236,10 +252,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn ids(&self, object: &'static Object) -> Result<Vec<i64>> {
-        let mut connection = self.connection.lock().await;
-        let sql = format!("select id from {} where _deleted_at is null order by id", object.table);
-        let rows = connection.rows("read parents", &sql, &[]).await?;
-        Ok(rows.iter().filter_map(|row| row.int(0)).collect())
+        self.read(move |connection| Box::pin(async move { rows::ids(connection, object).await })).await
     }
 
     /// Whether a table holds any row.
@@ -247,9 +260,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn has_rows(&self, object: &'static Object) -> Result<bool> {
-        let mut connection = self.connection.lock().await;
-        let sql = format!("select 1 from {} limit 1", object.table);
-        Ok(!connection.rows("look for rows", &sql, &[]).await?.is_empty())
+        self.read(move |connection| Box::pin(async move { rows::has_any(connection, object).await })).await
     }
 
     /// Live rows, of one parent or of all, whose watermark lies at or after an instant: what the overlap
@@ -263,17 +274,10 @@ impl Store {
         parent: Option<i64>,
         since: Time,
     ) -> Result<u64> {
-        let mut connection = self.connection.lock().await;
-        let watermark = object.watermark.column();
-        let mut sql =
-            format!("select count(*) from {} where {watermark} >= ? and _deleted_at is null", object.table);
-        let mut values = vec![Value::Time(since)];
-        if let (Some(column), Some(parent)) = (object.parent_column(), parent) {
-            sql.push_str(&format!(" and {column} = ?"));
-            values.push(Value::Int(parent));
-        }
-        let rows = connection.rows("count rows", &sql, &values).await?;
-        Ok(rows.first().and_then(|row| row.int(0)).and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
+        self.read(move |connection| {
+            Box::pin(async move { rows::count_since(connection, object, parent, since).await })
+        })
+        .await
     }
 
     /// Live rows where a column has a value.
@@ -286,10 +290,10 @@ impl Store {
         column: &'static str,
         value: &'static str,
     ) -> Result<u64> {
-        let mut connection = self.connection.lock().await;
-        let sql = format!("select count(*) from {} where {column} = ? and _deleted_at is null", object.table);
-        let rows = connection.rows("count rows", &sql, &[Value::Text(value.into())]).await?;
-        Ok(rows.first().and_then(|row| row.int(0)).and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
+        self.read(move |connection| {
+            Box::pin(async move { rows::count_where(connection, object, column, value).await })
+        })
+        .await
     }
 
     /// Which of `ids` are stored; with `condition`, only those where a column has a value and whose
@@ -303,16 +307,12 @@ impl Store {
         ids: &[i64],
         condition: Option<(&'static str, &'static str, Time)>,
     ) -> Result<HashSet<i64>> {
-        let mut connection = self.connection.lock().await;
-        let mut sql =
-            format!("select id from {} where {}", object.table, connection.dialect().is_among("id"));
-        let mut values = vec![rows::ids_as_json(ids.iter().copied())];
-        if let Some((column, value, before)) = condition {
-            sql.push_str(&format!(" and {column} = ? and _deleted_at is null and _synced_at <= ?"));
-            values.extend([Value::Text(value.into()), Value::Time(before)]);
-        }
-        let rows = connection.rows("look for known rows", &sql, &values).await?;
-        Ok(rows.iter().filter_map(|row| row.int(0)).collect())
+        let ids: Arc<[i64]> = ids.into();
+        self.read(move |connection| {
+            let ids = Arc::clone(&ids);
+            Box::pin(async move { rows::known(connection, object, &ids, condition).await })
+        })
+        .await
     }
 
     /// Live rows of an object as `sync_status` counts them.
@@ -320,7 +320,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn status(&self) -> Result<MirrorStatus> {
-        status::read(&mut *self.connection.lock().await).await
+        self.read(|connection| Box::pin(async move { status::read(connection).await })).await
     }
 
     /// The account the mirror belongs to, if it belongs to one yet.
@@ -328,7 +328,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn account(&self) -> Result<Option<AccountRow>> {
-        state::account(&mut *self.connection.lock().await).await
+        self.read(|connection| Box::pin(async move { state::account(connection).await })).await
     }
 
     /// Writes which account the mirror belongs to.
@@ -348,7 +348,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn note(&self, note: AccountNote) -> Result<Option<String>> {
-        state::note(&mut *self.connection.lock().await, note).await
+        self.read(move |connection| Box::pin(async move { state::note(connection, note).await })).await
     }
 
     /// Writes a note about the account (JSON).
@@ -485,104 +485,42 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn query(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
-        let rows = self.connection.lock().await.rows("answer a query", sql, &[]).await?;
-        let shown = |value: &Value| match value {
-            Value::Absent | Value::Null => None,
-            Value::Int(number) => Some(number.to_string()),
-            Value::Bool(truth) => Some(truth.to_string()),
-            Value::Text(text) | Value::Json(text) => Some(text.to_string()),
-            Value::Time(time) => Some(crate::model::time::text(*time)),
-        };
-        Ok(rows.iter().map(|row| row.values().iter().map(shown).collect()).collect())
+        let sql: Arc<str> = sql.into();
+        let rows = self
+            .read(move |connection| {
+                let sql = Arc::clone(&sql);
+                Box::pin(async move { connection.rows("answer a query", &sql, &[]).await })
+            })
+            .await?;
+        Ok(rows.iter().map(|row| (0..row.len()).map(|index| row.shown(index)).collect()).collect())
     }
 
     /// Closes the database in good order, if this is the last handle to it.
     pub async fn close(self) {
-        if let Ok(connection) = Arc::try_unwrap(self.connection) {
-            connection.into_inner().close().await;
-        }
+        self.line.close().await;
     }
 
     fn held(&self) -> Option<Lease> {
         lock(&self.lease).clone()
     }
 
-    async fn owned(&self) -> OwnedMutexGuard<Connection> {
-        Arc::clone(&self.connection).lock_owned().await
-    }
-
-    /// Runs `work` in a transaction of its own, again from its beginning when the database is busy.
-    /// The transaction is a task of its own: a caller that is cancelled cannot leave it half open.
-    /// Nothing is written by one whose lease was taken over, not even how its run ended.
+    /// Runs `work` in a transaction of its own. Nothing is written by one whose lease was taken over, not even how its
+    /// run ended.
     async fn transaction<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: for<'c> Fn(&'c mut Connection) -> Task<'c, T> + Send + Sync + 'static,
+        F: for<'c> Fn(&'c mut Connection) -> Work<'c, T> + Send + Sync + 'static,
     {
-        self.transaction_under(self.held(), work).await
+        self.line.write(self.held(), work).await
     }
 
-    /// The same, as long as `lease` is still ours.
-    async fn transaction_under<T, F>(&self, lease: Option<Lease>, work: F) -> Result<T>
+    async fn read<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: for<'c> Fn(&'c mut Connection) -> Task<'c, T> + Send + Sync + 'static,
+        F: for<'c> Fn(&'c mut Connection) -> Work<'c, T> + Send + Sync + 'static,
     {
-        let mut connection = self.owned().await;
-        owned_task(async move {
-            let mut tries = 0;
-            loop {
-                tries += 1;
-                match attempt(&mut connection, lease.as_ref(), &work).await {
-                    Err(error) if error.kind() == Kind::DatabaseUnavailable && tries < TRIES => {
-                        tracing::warn!("The database is busy: {}; trying again", error.one_line());
-                        tokio::time::sleep(Duration::from_millis(fastrand::u64(50..500))).await;
-                    }
-                    result => return result,
-                }
-            }
-        })
-        .await
+        self.line.read(work).await
     }
-}
-
-/// Lets `work` run to its end whatever happens to the caller.
-async fn owned_task<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    match tokio::spawn(work).await {
-        Ok(result) => result,
-        Err(error) => Err(Error::new(Kind::Internal, "a database task ended in a panic").because(error)),
-    }
-}
-
-async fn attempt<T, F>(connection: &mut Connection, lease: Option<&Lease>, work: &F) -> Result<T>
-where
-    F: for<'c> Fn(&'c mut Connection) -> Task<'c, T>,
-{
-    let begin = connection.dialect().begin();
-    connection.script("begin a transaction", begin).await?;
-    let held = match lease {
-        Some(lease) => lease::hold(connection, lease).await,
-        None => Ok(()),
-    };
-    let worked = match held {
-        Ok(()) => work(connection).await,
-        Err(error) => Err(error),
-    };
-    match worked {
-        Ok(value) => match connection.script("commit", "commit").await {
-            Ok(()) => Ok(value),
-            Err(error) => Err(rolled_back(connection, error).await),
-        },
-        Err(error) => Err(rolled_back(connection, error).await),
-    }
-}
-
-/// Rolls back; the error that led here is the one that counts. SQLite may have rolled back by itself.
-async fn rolled_back(connection: &mut Connection, error: Error) -> Error {
-    if let Err(second) = connection.script("roll back", "rollback").await {
-        tracing::debug!("Rolling back: {}", second.one_line());
-    }
-    error
 }
 
 async fn write_commit(connection: &mut Connection, commit: &Commit, careful: bool) -> Result<Written> {

@@ -1,17 +1,15 @@
 //! Writing rows: one batch of one partition, deduplicated, in the order of keys, in multi-row
 //! statements. Written once for every dialect.
 
+use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
 
-use super::connection::{Connection, is_about_a_value};
+use super::connection::{Connection, Then, then};
+use super::tables::{REASON_KEPT, RECORD_KEPT};
 use crate::error::Result;
 use crate::model::{Object, Quarantined, Row, Time, Value};
 
-/// Rows per statement: measured flat from 500 up, and a smaller statement needs less memory.
-const ROWS_PER_STATEMENT: usize = 500;
-/// Bytes of text per statement; a page of huge records is split further.
-const BYTES_PER_STATEMENT: usize = 8 << 20;
 /// Bytes of a quarantined record that are kept.
 const RAW_KEPT: usize = 256 << 10;
 
@@ -24,6 +22,14 @@ pub struct Written {
     pub updated: u64,
     /// Records set aside.
     pub quarantined: u64,
+}
+
+impl std::ops::AddAssign for Written {
+    fn add_assign(&mut self, step: Written) {
+        self.inserted += step.inserted;
+        self.updated += step.updated;
+        self.quarantined += step.quarantined;
+    }
 }
 
 /// The key of a row: one id, or the parent's and the person's.
@@ -42,20 +48,27 @@ pub(super) async fn write(
     if rows.is_empty() {
         return Ok((Written::default(), Vec::new()));
     }
-    let before = count_existing(connection, object, &rows).await?;
-    let mut changed = 0;
+    let mut written = Written::default();
     let mut refused = Vec::new();
     for (present, group) in by_presence(&rows) {
-        for chunk in chunks(connection, &present, &group) {
+        let (fitting, oversized): (Vec<&Row>, Vec<&Row>) =
+            group.into_iter().partition(|row| row.bytes() <= connection.statement_bytes());
+        refused.extend(oversized.into_iter().map(|row| {
+            let limit = connection.statement_bytes();
+            let reason = format!(
+                "the row is larger than the {limit} bytes that fit into a statement of this database"
+            );
+            set_aside(object, row, reason)
+        }));
+        for chunk in chunks(connection, &present, &fitting) {
             if careful {
-                changed += write_carefully(connection, object, &present, chunk, now, &mut refused).await?;
+                written += write_carefully(connection, object, &present, chunk, now, &mut refused).await?;
             } else {
-                changed += upsert(connection, object, &present, chunk, now).await?;
+                written += upsert(connection, object, &present, chunk, now).await?;
             }
         }
     }
-    let inserted = (rows.len() - refused.len()).saturating_sub(before) as u64;
-    Ok((Written { inserted, updated: changed.saturating_sub(inserted), quarantined: 0 }, refused))
+    Ok((written, refused))
 }
 
 /// In the order of keys, so that concurrent writers meet rows in one order; of equal keys the last wins.
@@ -107,29 +120,24 @@ fn by_presence<'r>(rows: &[&'r Row]) -> Vec<(Vec<usize>, Vec<&'r Row>)> {
 /// Cuts a group into statements that stay within the limits of parameters, rows and bytes.
 fn chunks<'g, 'r>(connection: &Connection, present: &[usize], group: &'g [&'r Row]) -> Vec<&'g [&'r Row]> {
     let columns = present.len() + 3;
-    let most = (connection.dialect().parameter_limit() / columns).clamp(1, ROWS_PER_STATEMENT);
+    let dialect = connection.dialect();
+    let most = (dialect.parameter_limit() / columns).clamp(1, dialect.rows_per_statement());
     let mut chunks = Vec::new();
     let mut start = 0;
     let mut bytes = 0;
     for (at, row) in group.iter().enumerate() {
-        let size = bytes_of(row);
-        if at > start && (at - start == most || bytes + size > BYTES_PER_STATEMENT) {
+        let size = row.bytes();
+        if at > start && (at - start == most || bytes + size > connection.statement_bytes()) {
             chunks.push(&group[start..at]);
             start = at;
             bytes = 0;
         }
         bytes += size;
     }
-    chunks.push(&group[start..]);
+    if start < group.len() {
+        chunks.push(&group[start..]);
+    }
     chunks
-}
-
-fn bytes_of(row: &Row) -> usize {
-    let text = |value: &Value| match value {
-        Value::Text(text) | Value::Json(text) => text.len(),
-        _ => 8,
-    };
-    row.values.iter().map(text).sum::<usize>() + text(&row.extra)
 }
 
 async fn upsert(
@@ -138,19 +146,11 @@ async fn upsert(
     present: &[usize],
     rows: &[&Row],
     now: Time,
-) -> Result<u64> {
-    let sql = connection.dialect().upsert(object, present, rows.len());
-    let now = Value::Text(crate::model::time::text(now).into());
-    let mut values = Vec::with_capacity(rows.len() * (present.len() + 3));
-    for row in rows {
-        values.extend(present.iter().map(|at| row.values[*at].clone()));
-        values.extend([row.extra.clone(), now.clone(), now.clone()]);
-    }
-    if rows.len() == ROWS_PER_STATEMENT {
-        connection.run("write rows", &sql, &values).await
-    } else {
-        connection.run_once("write rows", &sql, &values).await
-    }
+) -> Result<Written> {
+    let known = count_existing(connection, object, rows).await?;
+    let changed = connection.upsert(object, present, rows, now, known).await?;
+    let inserted = (rows.len() as u64).saturating_sub(known);
+    Ok(Written { inserted, updated: changed.saturating_sub(inserted), quarantined: 0 })
 }
 
 /// Halves a failing statement until the rows it fails on are found, and sets those aside.
@@ -161,23 +161,18 @@ async fn write_carefully(
     rows: &[&Row],
     now: Time,
     refused: &mut Vec<Quarantined>,
-) -> Result<u64> {
-    let mut changed = 0;
+) -> Result<Written> {
+    let mut written = Written::default();
     let mut open = vec![rows];
     while let Some(rows) = open.pop() {
         connection.script("set a savepoint", "savepoint kitmirror_rows").await?;
         match upsert(connection, object, present, rows, now).await {
-            Ok(count) => changed += count,
-            Err(error) if is_about_a_value(&error) => {
-                connection.script("go back to a savepoint", "rollback to kitmirror_rows").await?;
+            Ok(step) => written += step,
+            Err(error) if then(&error) == Then::LeaveOutValue => {
+                connection.script("go back to a savepoint", "rollback to savepoint kitmirror_rows").await?;
                 if let [row] = rows {
-                    let ids: Vec<String> = row.key(object).iter().map(i64::to_string).collect();
-                    refused.push(Quarantined {
-                        key: Some(ids.join("/")),
-                        raw: format!("{row:?}"),
-                        reason: format!("the database refused the row: {}", error.one_line()),
-                        row_kept: false,
-                    });
+                    let reason = format!("the database refused the row: {}", error.one_line());
+                    refused.push(set_aside(object, row, reason));
                 } else {
                     let (first, second) = rows.split_at(rows.len() / 2);
                     open.extend([second, first]);
@@ -187,38 +182,102 @@ async fn write_carefully(
         }
         connection.script("release a savepoint", "release savepoint kitmirror_rows").await?;
     }
-    Ok(changed)
+    Ok(written)
 }
 
-async fn count_existing(
-    connection: &mut Connection,
-    object: &'static Object,
-    rows: &[&Row],
-) -> Result<usize> {
+fn set_aside(object: &Object, row: &Row, reason: String) -> Quarantined {
+    let ids: Vec<String> = row.key(object).iter().map(i64::to_string).collect();
+    Quarantined { key: Some(ids.join("/")), raw: format!("{row:?}"), reason, row_kept: false }
+}
+
+async fn count_existing(connection: &mut Connection, object: &'static Object, rows: &[&Row]) -> Result<u64> {
     let dialect = connection.dialect();
     let positions: Vec<usize> = object.key_indexes().collect();
     let Some((last, parents)) = positions.split_last() else { return Ok(0) };
     let mut conditions = Vec::new();
     let mut values = Vec::new();
     if let (Some(parent), Some(first)) = (parents.first(), rows.first()) {
-        conditions.push(format!("{} = ?", dialect.quoted(object.columns[*parent].name)));
+        conditions.push(format!("\"{}\" = ?", object.columns[*parent].name));
         values.push(first.values[*parent].clone());
     }
-    conditions.push(dialect.is_among(&dialect.quoted(object.columns[*last].name)));
-    values.push(ids_as_json(rows.iter().filter_map(|row| match row.values[*last] {
+    let ids = rows.iter().filter_map(|row| match row.values[*last] {
         Value::Int(id) => Some(id),
         _ => None,
-    })));
-    let sql =
-        format!("select count(*) from {} where {}", dialect.quoted(object.table), conditions.join(" and "));
+    });
+    let (condition, among) = dialect.is_among(&format!("\"{}\"", object.columns[*last].name), ids);
+    conditions.push(condition);
+    values.extend(among);
+    let sql = format!("select count(*) from \"{}\" where {}", object.table, conditions.join(" and "));
     let found = connection.rows("count stored rows", &sql, &values).await?;
-    Ok(found.first().and_then(|row| row.int(0)).unwrap_or(0) as usize)
+    Ok(found.first().and_then(|row| row.int(0)).and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
 }
 
-/// Ids as one bound value, whatever their number.
-pub(super) fn ids_as_json(ids: impl Iterator<Item = i64>) -> Value {
-    let ids: Vec<String> = ids.map(|id| id.to_string()).collect();
-    Value::Json(format!("[{}]", ids.join(",")).into())
+/// Ids of the live rows of a table, ascending.
+pub(super) async fn ids(connection: &mut Connection, object: &Object) -> Result<Vec<i64>> {
+    let sql = format!("select id from {} where _deleted_at is null order by id", object.table);
+    let rows = connection.rows("read parents", &sql, &[]).await?;
+    Ok(rows.iter().filter_map(|row| row.int(0)).collect())
+}
+
+/// Whether a table holds any row.
+pub(super) async fn has_any(connection: &mut Connection, object: &Object) -> Result<bool> {
+    let sql = format!("select 1 from {} limit 1", object.table);
+    Ok(!connection.rows("look for rows", &sql, &[]).await?.is_empty())
+}
+
+/// Live rows, of one parent or of all, whose watermark lies at or after an instant.
+pub(super) async fn count_since(
+    connection: &mut Connection,
+    object: &Object,
+    parent: Option<i64>,
+    since: Time,
+) -> Result<u64> {
+    let mut condition = format!("{} >= ?", object.watermark.column());
+    let mut values = vec![Value::Time(since)];
+    if let (Some(column), Some(parent)) = (object.parent_column(), parent) {
+        condition.push_str(&format!(" and {column} = ?"));
+        values.push(Value::Int(parent));
+    }
+    count(connection, object, &condition, &values).await
+}
+
+/// Live rows where a column has a value.
+pub(super) async fn count_where(
+    connection: &mut Connection,
+    object: &Object,
+    column: &str,
+    value: &str,
+) -> Result<u64> {
+    count(connection, object, &format!("{column} = ?"), &[Value::Text(value.into())]).await
+}
+
+async fn count(
+    connection: &mut Connection,
+    object: &Object,
+    condition: &str,
+    values: &[Value],
+) -> Result<u64> {
+    let sql = format!("select count(*) from {} where {condition} and _deleted_at is null", object.table);
+    let rows = connection.rows("count rows", &sql, values).await?;
+    Ok(rows.first().and_then(|row| row.int(0)).and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
+}
+
+/// Which of `ids` are stored; with `condition`, only those where a column has a value and whose content has not
+/// changed since an instant.
+pub(super) async fn known(
+    connection: &mut Connection,
+    object: &Object,
+    ids: &[i64],
+    condition: Option<(&str, &str, Time)>,
+) -> Result<HashSet<i64>> {
+    let (among, mut values) = connection.dialect().is_among("id", ids.iter().copied());
+    let mut sql = format!("select id from {} where {among}", object.table);
+    if let Some((column, value, before)) = condition {
+        sql.push_str(&format!(" and {column} = ? and _deleted_at is null and _synced_at <= ?"));
+        values.extend([Value::Text(value.into()), Value::Time(before)]);
+    }
+    let rows = connection.rows("look for known rows", &sql, &values).await?;
+    Ok(rows.iter().filter_map(|row| row.int(0)).collect())
 }
 
 /// Writes down what could not be stored, once per record and reason.
@@ -229,27 +288,31 @@ pub(super) async fn quarantine(
     notes: &[Quarantined],
     now: Time,
 ) -> Result<()> {
-    let sql = "insert into sync_quarantine (object, partition, record, reason, raw, first_seen_at, last_seen_at) \
-               values (?, ?, ?, ?, ?, ?, ?) \
-               on conflict (object, partition, record, reason) do update set raw = excluded.raw, last_seen_at = excluded.last_seen_at";
+    let columns = ["object", "partition", "record", "reason", "raw", "first_seen_at", "last_seen_at"]
+        .map(|name| (name, "?"));
+    let key = ["object", "partition", "record", "reason"];
+    let sql =
+        connection.dialect().insert_or_update("sync_quarantine", &columns, &key, &["raw", "last_seen_at"]);
     for note in notes {
         let record = note.key.clone().unwrap_or_else(|| digest(&note.raw));
-        let mut raw = note.raw.replace('\0', "\u{2400}");
+        let storable = |text: &str| text.replace('\0', "\u{2400}");
+        let mut raw = storable(&note.raw);
         if raw.len() > RAW_KEPT {
             let cut = (0..=RAW_KEPT).rev().find(|at| raw.is_char_boundary(*at)).unwrap_or(0);
             raw.truncate(cut);
         }
+        let short = |text: &str, most: usize| storable(text).chars().take(most).collect::<String>();
         let text = |text: &str| Value::Text(text.into());
         let values = [
             text(object.name),
             text(partition),
-            text(&record),
-            text(&note.reason),
+            text(&short(&record, RECORD_KEPT)),
+            text(&short(&note.reason, REASON_KEPT)),
             text(&raw),
             Value::Time(now),
             Value::Time(now),
         ];
-        connection.run("write to quarantine", sql, &values).await?;
+        connection.run("write to quarantine", &sql, &values).await?;
     }
     Ok(())
 }

@@ -1,18 +1,13 @@
 //! The tables as they should be against the tables as they are.
 
 use super::connection::Connection;
-use super::dialect::BOOKKEEPING;
 use super::state::text;
+use super::tables::{self, Table};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Object, objects};
-
-/// The relations of the mirror beside those of the objects.
-pub const BOOKKEEPING_RELATIONS: [&str; 6] =
-    ["sync_state", "sync_runs", "sync_quarantine", "sync_lease", "sync_account", "sync_status"];
 
 /// Every relation name that is ours.
 pub fn relation_names() -> Vec<&'static str> {
-    objects::names().into_iter().chain(BOOKKEEPING_RELATIONS).collect()
+    tables::all().iter().map(|table| table.name).chain(tables::views()).collect()
 }
 
 /// One way in which the database is not what it should be.
@@ -39,80 +34,55 @@ impl std::fmt::Display for Difference {
 /// unless they cannot be null.
 pub(super) async fn differences(connection: &mut Connection) -> Result<Vec<Difference>> {
     let mut found = Vec::new();
-    let dialect = connection.dialect();
-    let relations = connection.rows("list tables", dialect.relations(), &[]).await?;
-    for name in relation_names() {
-        let expected = if objects::named(name).is_some_and(Object::is_view) || name == "sync_status" {
-            "view"
-        } else {
-            "table"
-        };
+    let relations = connection.rows("list tables", connection.dialect().relations(), &[]).await?;
+    let mut is_there = |name: &str, expected: &str| {
         let actual = relations.iter().find(|row| row.text(0) == Some(name)).and_then(|row| row.text(1));
-        match actual {
-            None => found.push(Difference {
-                relation: name.to_owned(),
-                column: None,
-                what: format!("the {expected} is missing"),
-            }),
-            Some(actual) if actual != expected => {
-                found.push(Difference {
-                    relation: name.to_owned(),
-                    column: None,
-                    what: format!("is a {actual}, should be a {expected}"),
-                });
-            }
-            Some(_) => {
-                if let Some(object) = objects::named(name) {
-                    columns(connection, object, &mut found).await?;
-                }
-            }
-        }
+        let what = match actual {
+            None => format!("the {expected} is missing"),
+            Some(actual) if actual != expected => format!("is a {actual}, should be a {expected}"),
+            Some(_) => return true,
+        };
+        found.push(Difference { relation: name.to_owned(), column: None, what });
+        false
+    };
+    let tables: Vec<Table> =
+        tables::all().into_iter().filter(|table| is_there(table.name, "table")).collect();
+    for view in tables::views() {
+        is_there(view, "view");
+    }
+    for table in &tables {
+        columns(connection, table, &mut found).await?;
     }
     Ok(found)
 }
 
-async fn columns(
-    connection: &mut Connection,
-    object: &'static Object,
-    found: &mut Vec<Difference>,
-) -> Result<()> {
+async fn columns(connection: &mut Connection, table: &Table, found: &mut Vec<Difference>) -> Result<()> {
     let dialect = connection.dialect();
-    let actual = connection.rows("read columns", dialect.columns_of_relation(), &[text(object.name)]).await?;
-    let expected = object.columns.iter().map(|column| (column.name, column.kind, column.required));
-    let expected: Vec<_> =
-        expected.chain(BOOKKEEPING.map(|(name, kind, required, _)| (name, kind, required))).collect();
+    let actual = connection.rows("read columns", dialect.columns_of_relation(), &[text(table.name)]).await?;
     let mut differs = |column: &str, what: String| {
-        found.push(Difference { relation: object.name.to_owned(), column: Some(column.to_owned()), what });
+        found.push(Difference { relation: table.name.to_owned(), column: Some(column.to_owned()), what });
     };
-    for (name, kind, required) in &expected {
-        let Some(row) = actual.iter().find(|row| row.text(0) == Some(name)) else {
-            differs(name, "is missing".to_owned());
+    for field in &table.fields {
+        let Some(row) = actual.iter().find(|row| row.text(0) == Some(field.name)) else {
+            differs(field.name, "is missing".to_owned());
             continue;
         };
-        if object.is_view() {
-            continue;
+        let declared = row.text(1).unwrap_or_default();
+        if !dialect.is_type(field.kind, declared) {
+            differs(field.name, format!("has type {declared}, should have {}", dialect.type_of(field.kind)));
         }
-        let (declared, wanted) = (row.text(1).unwrap_or_default(), dialect.type_name(*kind));
-        if declared != wanted {
-            differs(name, format!("has type {declared}, should have {wanted}"));
-        }
-        if (row.int(2) == Some(1)) != *required {
-            differs(
-                name,
-                if *required {
-                    "may be null, should not".to_owned()
-                } else {
-                    "must not be null, should be allowed to".to_owned()
-                },
-            );
+        if row.is_true(2) != field.required {
+            let (is, should) = if field.required {
+                ("may be null", "should not")
+            } else {
+                ("must not be null", "should be allowed to")
+            };
+            differs(field.name, format!("{is}, {should}"));
         }
     }
-    for row in &actual {
+    for row in actual.iter().filter(|row| row.is_true(2)) {
         let name = row.text(0).unwrap_or_default();
-        if !object.is_view()
-            && row.int(2) == Some(1)
-            && !expected.iter().any(|(expected, ..)| *expected == name)
-        {
+        if !table.fields.iter().any(|field| field.name == name) {
             differs(name, "was added and must not be null, so no row can be stored".to_owned());
         }
     }

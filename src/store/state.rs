@@ -108,7 +108,7 @@ pub struct AccountRow {
     pub api_version: Option<String>,
 }
 
-const STATE: &str = "select partition, watermark, began_at, completed_at, checkpoint, fingerprint, rows, full_requested_at \
+const STATE: &str = "select \"partition\", watermark, began_at, completed_at, checkpoint, fingerprint, \"rows\", full_requested_at \
                      from sync_state where object = ?";
 
 fn state_of(row: &Cells) -> State {
@@ -143,16 +143,16 @@ pub(super) async fn advance(
     ensure(connection, object.name, partition).await?;
     let (sql, mut values) = match progress {
         Progress::More { checkpoint } => (
-            "update sync_state set checkpoint = ?, rows = rows + ? where object = ? and partition = ?",
+            "update sync_state set checkpoint = ?, \"rows\" = \"rows\" + ? where object = ? and \"partition\" = ?",
             vec![text(checkpoint), Value::Int(inserted as i64)],
         ),
         Progress::Done { watermark, began_at } => {
             let mark = watermark.map_or(Value::Null, Value::Time);
             (
                 "update sync_state set watermark = case when watermark is null or watermark < ? then ? else watermark end, \
-                 began_at = ?, completed_at = ?, checkpoint = null, fingerprint = ?, rows = rows + ?, full_requested_at = null, \
-                 unavailable = 0, last_error = null, last_error_advice = null, last_error_at = null \
-                 where object = ? and partition = ?",
+                 began_at = ?, completed_at = ?, checkpoint = null, fingerprint = ?, \"rows\" = \"rows\" + ?, full_requested_at = null, \
+                 unavailable = false, last_error = null, last_error_advice = null, last_error_at = null \
+                 where object = ? and \"partition\" = ?",
                 vec![
                     mark.clone(),
                     mark,
@@ -168,8 +168,8 @@ pub(super) async fn advance(
     connection.run("write sync_state", sql, &values).await?;
     if matches!(progress, Progress::Done { .. }) && !partition.is_empty() {
         // One parent that can be read shows that the object as a whole is not refused any more.
-        let sql = "update sync_state set unavailable = 0, last_error = null, last_error_advice = null, last_error_at = null \
-                   where object = ? and partition = '' and unavailable = 1";
+        let sql = "update sync_state set unavailable = false, last_error = null, last_error_advice = null, last_error_at = null \
+                   where object = ? and \"partition\" = '' and unavailable = true";
         connection.run("write sync_state", sql, &[text(object.name)]).await?;
     }
     Ok(())
@@ -177,9 +177,9 @@ pub(super) async fn advance(
 
 /// Makes sure that the row is there.
 pub(super) async fn ensure(connection: &mut Connection, object: &str, partition: &str) -> Result<()> {
-    let sql =
-        "insert into sync_state (object, partition) values (?, ?) on conflict (object, partition) do nothing";
-    connection.run("write sync_state", sql, &[text(object), text(partition)]).await.map(drop)
+    let key = ["object", "partition"];
+    let sql = connection.dialect().insert_or_update("sync_state", &key.map(|name| (name, "?")), &key, &[]);
+    connection.run("write sync_state", &sql, &[text(object), text(partition)]).await.map(drop)
 }
 
 /// All partitions of an object are complete.
@@ -190,8 +190,8 @@ pub(super) async fn complete_object(
     now: Time,
 ) -> Result<()> {
     ensure(connection, object, "").await?;
-    let sql = "update sync_state set began_at = ?, completed_at = ?, full_requested_at = null, unavailable = 0, last_error = null, \
-               last_error_advice = null, last_error_at = null where object = ? and partition = ''";
+    let sql = "update sync_state set began_at = ?, completed_at = ?, full_requested_at = null, unavailable = false, last_error = null, \
+               last_error_advice = null, last_error_at = null where object = ? and \"partition\" = ''";
     let values = [Value::Time(began_at), Value::Time(now), text(object)];
     connection.run("write sync_state", sql, &values).await.map(drop)
 }
@@ -199,9 +199,9 @@ pub(super) async fn complete_object(
 /// The rows of an object are gone: everything is to be read again, and nothing unfinished to be gone on with.
 pub(super) async fn reload(connection: &mut Connection, object: &str, now: Time) -> Result<()> {
     ensure(connection, object, "").await?;
-    let sql = "update sync_state set rows = 0, checkpoint = null where object = ?";
+    let sql = "update sync_state set \"rows\" = 0, checkpoint = null where object = ?";
     connection.run("write sync_state", sql, &[text(object)]).await?;
-    let sql = "update sync_state set full_requested_at = ? where object = ? and partition = ''";
+    let sql = "update sync_state set full_requested_at = ? where object = ? and \"partition\" = ''";
     connection.run("write sync_state", sql, &[Value::Time(now), text(object)]).await.map(drop)
 }
 
@@ -209,7 +209,7 @@ pub(super) async fn reload(connection: &mut Connection, object: &str, now: Time)
 /// a day cannot be completed for some reason, and does not stand in for a new one.
 pub(super) async fn request_full(connection: &mut Connection, object: &str, now: Time) -> Result<()> {
     ensure(connection, object, "").await?;
-    let sql = "update sync_state set full_requested_at = ? where object = ? and partition = '' \
+    let sql = "update sync_state set full_requested_at = ? where object = ? and \"partition\" = '' \
                and (full_requested_at is null or full_requested_at < ?)";
     let day_ago = now - chrono::TimeDelta::days(1);
     connection
@@ -229,12 +229,12 @@ pub(super) async fn note_error(
 ) -> Result<()> {
     ensure(connection, object, partition).await?;
     let sql = "update sync_state set last_error = ?, last_error_advice = ?, last_error_at = ?, unavailable = ? \
-               where object = ? and partition = ?";
+               where object = ? and \"partition\" = ?";
     let values = [
         text(error),
         text(advice),
         Value::Time(now),
-        Value::Int(i64::from(unavailable)),
+        Value::Bool(unavailable),
         text(object),
         text(partition),
     ];
@@ -244,7 +244,7 @@ pub(super) async fn note_error(
 /// A partition is not read any more: neither its error nor its unfinished pass is of interest. Its rows stay.
 pub(super) async fn leave_out(connection: &mut Connection, object: &str, partition: &str) -> Result<()> {
     let sql = "update sync_state set checkpoint = null, last_error = null, last_error_advice = null, last_error_at = null \
-               where object = ? and partition = ?";
+               where object = ? and \"partition\" = ?";
     connection.run("write sync_state", sql, &[text(object), text(partition)]).await.map(drop)
 }
 
@@ -348,8 +348,8 @@ pub(super) async fn set_account(connection: &mut Connection, row: &AccountRow, n
 }
 
 async fn ensure_account(connection: &mut Connection) -> Result<()> {
-    let sql = "insert into sync_account (id) values (1) on conflict (id) do nothing";
-    connection.run("write sync_account", sql, &[]).await.map(drop)
+    let sql = connection.dialect().insert_or_update("sync_account", &[("id", "1")], &["id"], &[]);
+    connection.run("write sync_account", &sql, &[]).await.map(drop)
 }
 
 /// Two notes about the account that are JSON: `findings` and `sent_requests`.

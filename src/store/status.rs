@@ -45,11 +45,11 @@ pub struct MirrorStatus {
 }
 
 pub(super) async fn read(connection: &mut Connection) -> Result<MirrorStatus> {
-    let sql = "select s.object, s.state, s.rows, s.newest_row, s.last_complete_at, s.lag_seconds, s.last_error, s.last_error_advice, \
+    let sql = "select s.object, s.state, s.\"rows\", s.newest_row, s.last_complete_at, s.lag_seconds, s.last_error, s.last_error_advice, \
                r.mode, r.outcome, (select count(*) from sync_quarantine q where q.object = s.object) \
                from sync_status s left join sync_runs r on r.id = (select max(id) from sync_runs l where l.object = s.object)";
     let rows = connection.rows("read sync_status", sql, &[]).await?;
-    let owned = |row: &super::connection::Cells, at| row.text(at).map(str::to_owned);
+    let owned = |row: &super::connection::Cells, at| row.shown(at);
     let mut all: Vec<ObjectStatus> = rows
         .iter()
         .map(|row| ObjectStatus {

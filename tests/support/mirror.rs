@@ -114,7 +114,7 @@ impl Mirror {
     /// What somebody else does to the mirror's database.
     pub async fn execute(&self, sql: &str) {
         let database = self.database().await;
-        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&database).await.expect(sql);
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&database).await.expect(sql);
         database.close().await;
     }
 

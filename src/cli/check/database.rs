@@ -5,11 +5,12 @@ use std::path::Path;
 use super::{Points, rights};
 use crate::config::Settings;
 use crate::error::{Error, Kind};
-use crate::store::{Access, Place, Store, latest};
+use crate::service::place;
+use crate::store::{Access, Store, latest};
 
 /// Looks at the database; gives it when it is a mirror that can be written to.
 pub(super) async fn look(settings: &Settings, points: &mut Points) -> Option<Store> {
-    match inspect(settings.database_url.expose(), points).await {
+    match inspect(settings, points).await {
         Ok(store) => store,
         Err(error) => {
             let is_schema = error.kind().policy().exit_code == Kind::SchemaMismatch.policy().exit_code;
@@ -19,36 +20,20 @@ pub(super) async fn look(settings: &Settings, points: &mut Points) -> Option<Sto
     }
 }
 
-async fn inspect(url: &str, points: &mut Points) -> Result<Option<Store>, Error> {
-    let Place::Sqlite(file) = Place::of(url)?;
-    if file.as_os_str().is_empty() {
-        points.warning(
-            "database",
-            "is in memory, and gone when the program ends",
-            "Give it a file: database_url = \"sqlite://kitmirror.db\".",
-        );
+async fn inspect(settings: &Settings, points: &mut Points) -> Result<Option<Store>, Error> {
+    let place = place(settings)?;
+    let file = place.file();
+    if let Some(file) = file
+        && !is_usable(file, points)?
+    {
         return Ok(None);
     }
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !folder.is_dir() {
-        let what = format!("there is no folder {} for the database", folder.display());
-        let error = Error::new(Kind::DatabaseUnavailable, what);
-        points.failed_with("database", &error, "Create the folder, or correct database_url.");
-        return Ok(None);
-    }
-    // SQLite writes its log beside the file, so the folder has to be writable in any case.
-    for path in [folder, &file] {
-        if let Some(why) = rights::refusal(path) {
-            return Err(Error::new(Kind::DatabaseRefused, format!("{} {why}", path.display())));
-        }
-    }
-    if !file.exists() {
-        points.ok("database", format!("{} is not there yet; sync creates it", file.display()));
-        return Ok(None);
-    }
-    let store = Store::open(url, Access::Existing).await?;
+    let store = Store::open(&place, Access::Existing).await?;
+    points.ok("database", format!("{place} answers"));
     let is_ready = schema(&store, points).await?;
-    private(&file, points);
+    if let Some(file) = file {
+        private(file, points);
+    }
     if !is_ready {
         store.close().await;
         return Ok(None);
@@ -57,11 +42,40 @@ async fn inspect(url: &str, points: &mut Points) -> Result<Option<Store>, Error>
     Ok(Some(store))
 }
 
+/// Whether there is a file that can be opened.
+fn is_usable(file: &Path, points: &mut Points) -> Result<bool, Error> {
+    if file.as_os_str().is_empty() {
+        points.warning(
+            "database",
+            "is in memory, and gone when the program ends",
+            "Give it a file: database_url = \"sqlite://kitmirror.db\".",
+        );
+        return Ok(false);
+    }
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        let what = format!("there is no folder {} for the database", folder.display());
+        let error = Error::new(Kind::DatabaseUnavailable, what);
+        points.failed_with("database", &error, "Create the folder, or correct database_url.");
+        return Ok(false);
+    }
+    // SQLite writes its log beside the file, so the folder has to be writable in any case.
+    for path in [folder, file] {
+        if let Some(why) = rights::refusal(path) {
+            return Err(Error::new(Kind::DatabaseRefused, format!("{} {why}", path.display())));
+        }
+    }
+    if !file.exists() {
+        points.ok("database", format!("{} is not there yet; sync creates it", file.display()));
+        return Ok(false);
+    }
+    Ok(true)
+}
+
 /// Whether the tables are there, of this version and what they should be.
 async fn schema(store: &Store, points: &mut Points) -> Result<bool, Error> {
     let version = store.schema_version().await?;
-    points.ok("database", "answers");
-    let newest = latest(store.dialect().await);
+    let newest = latest(store.dialect());
     match version {
         None => points.ok("schema", "no tables yet; sync creates them"),
         Some(version) if version < newest => {

@@ -259,7 +259,7 @@ mod tests {
     use crate::model::{ApiVersion, objects};
     use crate::replication::{self, Context, Request, Silent, Stop};
     use crate::simulator::{AccountPlan, Simulator, V3_SECRET, V4_KEY};
-    use crate::store::Access;
+    use crate::store::{Access, Place};
     use std::sync::atomic::AtomicBool;
 
     #[test]
@@ -314,7 +314,7 @@ mod tests {
             let expected = planned(&kit, None, false).await;
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 
-            let store = Store::open(&url, Access::Create).await.unwrap();
+            let store = Store::open(&Place::of(&url, None).unwrap(), Access::Create).await.unwrap();
             store.migrate().await.unwrap();
             store.acquire_lease(&crate::store::owner()).await.unwrap().unwrap();
             assert_eq!(taken(&kit, &store, false).await, expected, "the first load of {version}");

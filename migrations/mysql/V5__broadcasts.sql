@@ -1,0 +1,26 @@
+-- Broadcasts: e-mails sent, or to be sent, to many subscribers at once; drafts included.
+create table if not exists `broadcasts` (
+    `id` bigint not null primary key comment 'Kit''s id of the broadcast.',
+    `publication_id` bigint comment 'Links a broadcast to its post (API v4).',
+    `subject` longtext comment 'Subject line; null for a draft without one.',
+    `preview_text` longtext comment 'Preview text (API v4).',
+    `description` longtext comment 'Internal description.',
+    `content` longtext comment 'HTML of the e-mail.',
+    `public` tinyint(1) comment 'Whether it is published on the web.',
+    `status` longtext comment 'draft, scheduled, sending, completed or aborted (API v4).',
+    `published_at` datetime(6) comment 'When it was or will be published on the web.',
+    `send_at` datetime(6) comment 'When it was or will be sent; null for a draft.',
+    `thumbnail_alt` longtext comment 'Alternative text of the thumbnail.',
+    `thumbnail_url` longtext comment 'Address of the thumbnail.',
+    `public_url` longtext comment 'Address on the web (API v4).',
+    `email_address` longtext comment 'Sending address.',
+    `email_layout_template` longtext comment 'Name of the layout (API v3).',
+    `email_template_id` bigint comment 'E-mail template (API v4).',
+    `email_template_name` longtext comment 'Name of the e-mail template (API v4).',
+    `subscriber_filter` json comment 'Who it goes to (API v4).',
+    `created_at` datetime(6) not null comment 'When it was created, by Kit''s clock.',
+    `_first_seen_at` datetime(6) not null comment 'When the mirror first stored the row.',
+    `_synced_at` datetime(6) not null comment 'When the row''s content last changed here.',
+    `_deleted_at` datetime(6) comment 'When a reconcile found the row gone at Kit; null while it is there.',
+    `_extra` json comment 'What Kit sent beyond the columns; null as a rule.'
+) engine = InnoDB default character set utf8mb4 collate utf8mb4_bin row_format = dynamic comment 'Broadcasts: e-mails sent, or to be sent, to many subscribers at once; drafts included.';

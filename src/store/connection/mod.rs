@@ -1,0 +1,400 @@
+//! One database connection: the only place that names a driver. Statements are text and values in,
+//! cells out; what they mean is for others.
+
+mod failure;
+mod host;
+mod mysql;
+mod postgres;
+mod sqlite;
+
+pub(super) use failure::{Then, failed, then, unanswered};
+
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
+use std::path::Path;
+use std::time::Duration;
+
+use super::dialect::Dialect;
+use crate::error::{Error, Kind, Result};
+use crate::model::{Object, Row, Time, Value, time};
+
+/// How long a statement waits for somebody else's lock before it counts as unavailable.
+const LOCK_WAIT: Duration = Duration::from_secs(30);
+/// Prepared statements kept. A statement of many rows is large, and few shapes are ever in use.
+const STATEMENTS_KEPT: usize = 64;
+/// Bytes of text per statement, where the server does not set a lower limit.
+const STATEMENT_BYTES: usize = 8 << 20;
+
+/// What opening may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Create what is missing, read and write.
+    Create,
+    /// Read and write what exists. Opening by itself changes nothing, not even the journal mode: it may be
+    /// somebody else's database.
+    Existing,
+}
+
+/// Where a database is, and how to get there.
+#[derive(Clone)]
+pub struct Place {
+    way: Way,
+    schema: Option<String>,
+}
+
+#[derive(Clone)]
+enum Way {
+    Sqlite { options: SqliteConnectOptions, in_memory: bool },
+    Postgres(PgConnectOptions),
+    Mysql(MySqlConnectOptions),
+}
+
+impl Place {
+    /// Reads a `database_url`. `schema` is where the tables are, for engines that have schemas within a database;
+    /// it must be a plain name.
+    ///
+    /// # Errors
+    /// `Settings` when it is none.
+    pub fn of(url: &str, schema: Option<&str>) -> Result<Self> {
+        let way = match url.split(':').next().unwrap_or_default() {
+            "sqlite" => Way::Sqlite { options: sqlite::options(url)?, in_memory: url.contains(":memory:") },
+            "postgres" | "postgresql" => Way::Postgres(postgres::options(url)?),
+            "mysql" | "mariadb" => Way::Mysql(mysql::options(url)?),
+            _ => {
+                return Err(Error::new(
+                    Kind::Settings,
+                    "database_url begins with none of sqlite://, postgres://, mysql:// and mariadb://",
+                ));
+            }
+        };
+        Ok(Place { way, schema: schema.map(str::to_owned) })
+    }
+
+    /// The SQL spoken there.
+    pub fn dialect(&self) -> Dialect {
+        match self.way {
+            Way::Sqlite { .. } => Dialect::Sqlite,
+            Way::Postgres(_) => Dialect::Postgres,
+            Way::Mysql(_) => Dialect::Mysql,
+        }
+    }
+
+    /// The file of a SQLite database; empty for one in memory.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.way {
+            Way::Sqlite { in_memory: true, .. } => Some(Path::new("")),
+            Way::Sqlite { options, .. } => Some(options.get_filename()),
+            Way::Postgres(_) | Way::Mysql(_) => None,
+        }
+    }
+
+    /// Whether there may be a database: a file that does not exist is none yet, of a server nobody knows before
+    /// asking it.
+    pub fn exists(&self) -> bool {
+        self.file().is_none_or(|file| !file.as_os_str().is_empty() && file.exists())
+    }
+}
+
+impl std::fmt::Display for Place {
+    /// For people: without user and password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let server = |f: &mut std::fmt::Formatter<'_>, host: &str, port: u16, database: Option<&str>| {
+            write!(f, "{host}:{port}/{}", database.unwrap_or_default())
+        };
+        match &self.way {
+            Way::Sqlite { in_memory: true, .. } => f.write_str("memory"),
+            Way::Sqlite { options, .. } => write!(f, "{}", options.get_filename().display()),
+            Way::Postgres(options) => match options.get_socket() {
+                Some(socket) => {
+                    write!(f, "{}/{}", socket.display(), options.get_database().unwrap_or_default())
+                }
+                None => server(f, options.get_host(), options.get_port(), options.get_database()),
+            },
+            Way::Mysql(options) => match options.get_socket() {
+                Some(socket) => {
+                    write!(f, "{}/{}", socket.display(), options.get_database().unwrap_or_default())
+                }
+                None => server(f, options.get_host(), options.get_port(), options.get_database()),
+            },
+        }
+    }
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Place({} {self})", self.dialect().name())
+    }
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub struct Connection {
+    link: Link,
+    /// Where the tables are, if a setting says so.
+    schema: Option<String>,
+    /// Bytes a statement may have.
+    statement_bytes: usize,
+}
+
+#[derive(Debug)]
+enum Link {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+    Mysql(MySqlConnection),
+}
+
+impl Connection {
+    /// Opens the database.
+    ///
+    /// # Errors
+    /// `DatabaseUnavailable` or `DatabaseRefused`, naming the place.
+    pub async fn open(place: &Place, access: Access) -> Result<Self> {
+        let mut statement_bytes = STATEMENT_BYTES;
+        let opened = match &place.way {
+            Way::Sqlite { options, in_memory } => {
+                Box::pin(sqlite::connect(options, *in_memory, access)).await.map(Link::Sqlite)
+            }
+            // On the heap: what a driver does to connect is large, and waits in many places.
+            Way::Postgres(options) => Box::pin(postgres::connect(options)).await.map(Link::Postgres),
+            Way::Mysql(options) => Box::pin(mysql::connect(options)).await.map(|(connection, packet)| {
+                // The text of the statement, and room for what the protocol adds.
+                statement_bytes = statement_bytes.min(packet / 2);
+                Link::Mysql(connection)
+            }),
+        };
+        let link = match (opened, place.file()) {
+            (Err(error), None) => return Err(error.about(place)),
+            (opened, _) => opened?,
+        };
+        Ok(Connection { link, schema: place.schema.clone(), statement_bytes })
+    }
+
+    /// The SQL it understands.
+    pub fn dialect(&self) -> Dialect {
+        match self.link {
+            Link::Sqlite(_) => Dialect::Sqlite,
+            Link::Postgres(_) => Dialect::Postgres,
+            Link::Mysql(_) => Dialect::Mysql,
+        }
+    }
+
+    /// The schema the tables are in, if a setting says so.
+    pub fn schema(&self) -> Option<&str> {
+        self.schema.as_deref()
+    }
+
+    /// How many bytes of values a statement may have.
+    pub fn statement_bytes(&self) -> usize {
+        self.statement_bytes
+    }
+
+    /// Begins a transaction that will write. SQLite: at once, since a transaction that turns into a
+    /// writing one later is refused without waiting when somebody else writes.
+    ///
+    /// # Errors
+    /// Classified by [`failed`].
+    pub async fn begin(&mut self) -> Result<()> {
+        let text = match self.link {
+            Link::Sqlite(_) => "begin immediate".to_owned(),
+            Link::Postgres(_) => postgres::begin(self.schema.as_deref()),
+            Link::Mysql(_) => "start transaction".to_owned(),
+        };
+        self.script("begin a transaction", &text).await
+    }
+
+    /// Whether a single query needs a transaction around it: on Postgres the schema is set for a transaction.
+    pub fn reads_in_transactions(&self) -> bool {
+        matches!(self.link, Link::Postgres(_))
+    }
+
+    /// Executes one statement; the number of rows it changed.
+    ///
+    /// # Errors
+    /// Classified by [`failed`].
+    pub async fn run(&mut self, what: &'static str, sql: &str, values: &[Value]) -> Result<u64> {
+        let dialect = self.dialect();
+        let sql = AssertSqlSafe(&*dialect.numbered(sql));
+        let done = match &mut self.link {
+            Link::Sqlite(connection) => connection
+                .execute(sqlx::query_with(sql, sqlite::arguments(values)))
+                .await
+                .map(|done| done.rows_affected()),
+            Link::Postgres(connection) => connection
+                .execute(sqlx::query_with(sql, postgres::arguments(values)).persistent(false))
+                .await
+                .map(|done| done.rows_affected()),
+            Link::Mysql(connection) => connection
+                .execute(sqlx::query_with(sql, mysql::arguments(values)))
+                .await
+                .map(|done| done.rows_affected()),
+        };
+        done.map_err(|error| failed(dialect, what, error))
+    }
+
+    /// Writes rows by [`Dialect::upsert`]; how many were inserted or changed. `known` of them are stored already.
+    ///
+    /// # Errors
+    /// Classified by [`failed`].
+    pub async fn upsert(
+        &mut self,
+        object: &'static Object,
+        present: &[usize],
+        rows: &[&Row],
+        now: Time,
+        known: u64,
+    ) -> Result<u64> {
+        let dialect = self.dialect();
+        let (rows, repeated) = self.filled_up(rows);
+        // Kept prepared where a statement of this shape and size will come again.
+        let again = dialect.statement_size(rows.len()) == rows.len()
+            && (dialect == Dialect::Mysql || rows.len() == dialect.rows_per_statement());
+        let sql = dialect.upsert(object, present, rows.len(), known > 0);
+        let sql = AssertSqlSafe(&*dialect.numbered(&sql));
+        let done = match &mut self.link {
+            Link::Sqlite(connection) => connection
+                .execute(sqlx::query_with(sql, sqlite::rows(present, &rows, now)).persistent(again))
+                .await
+                .map(|done| done.rows_affected()),
+            Link::Postgres(connection) => connection
+                .execute(sqlx::query_with(sql, postgres::rows(object, present, &rows, now)).persistent(false))
+                .await
+                .map(|done| done.rows_affected()),
+            Link::Mysql(connection) => connection
+                .execute(sqlx::query_with(sql, mysql::rows(present, &rows, now)).persistent(again))
+                .await
+                // One for each row that was met, and one more for each that was there and differed.
+                .map(|done| done.rows_affected().saturating_sub(known + repeated)),
+        };
+        done.map_err(|error| failed(dialect, "write rows", error))
+    }
+
+    /// Rows with repetitions of the smallest of them up to a size that statements have, if there is room; and
+    /// how many repetitions. A row that comes again is found unchanged.
+    fn filled_up<'r>(&self, rows: &[&'r Row]) -> (Vec<&'r Row>, u64) {
+        let mut all = rows.to_vec();
+        let missing = self.dialect().statement_size(rows.len()) - rows.len();
+        let smallest = rows.iter().min_by_key(|row| row.bytes());
+        if let Some(smallest) = smallest.filter(|_| missing > 0) {
+            let bytes = rows.iter().map(|row| row.bytes()).sum::<usize>() + missing * smallest.bytes();
+            if bytes <= self.statement_bytes {
+                all.resize(rows.len() + missing, smallest);
+            }
+        }
+        let repeated = (all.len() - rows.len()) as u64;
+        (all, repeated)
+    }
+
+    /// Executes text of several statements without values.
+    ///
+    /// # Errors
+    /// Classified by [`failed`].
+    pub async fn script(&mut self, what: &'static str, sql: &str) -> Result<()> {
+        let dialect = self.dialect();
+        let sql = sqlx::raw_sql(AssertSqlSafe(sql));
+        let done = match &mut self.link {
+            Link::Sqlite(connection) => connection.execute(sql).await.map(drop),
+            Link::Postgres(connection) => connection.execute(sql).await.map(drop),
+            Link::Mysql(connection) => connection.execute(sql).await.map(drop),
+        };
+        done.map_err(|error| failed(dialect, what, error))
+    }
+
+    /// Executes a query and fetches all its rows.
+    ///
+    /// # Errors
+    /// Classified by [`failed`].
+    pub async fn rows(&mut self, what: &'static str, sql: &str, values: &[Value]) -> Result<Vec<Cells>> {
+        let dialect = self.dialect();
+        let sql = AssertSqlSafe(&*dialect.numbered(sql));
+        let cells = match &mut self.link {
+            Link::Sqlite(connection) => {
+                let query = sqlx::query_with(sql, sqlite::arguments(values));
+                cells(connection.fetch_all(query).await, sqlite::cell)
+            }
+            Link::Postgres(connection) => {
+                let query = sqlx::query_with(sql, postgres::arguments(values)).persistent(false);
+                cells(connection.fetch_all(query).await, postgres::cell)
+            }
+            Link::Mysql(connection) => {
+                let query = sqlx::query_with(sql, mysql::arguments(values));
+                cells(connection.fetch_all(query).await, mysql::cell)
+            }
+        };
+        cells.map_err(|error| failed(dialect, what, error))
+    }
+
+    /// Closes it in good order.
+    pub async fn close(self) {
+        let closed = match self.link {
+            Link::Sqlite(connection) => Box::pin(connection.close()).await,
+            Link::Postgres(connection) => Box::pin(connection.close()).await,
+            Link::Mysql(connection) => Box::pin(connection.close()).await,
+        };
+        if let Err(error) = closed {
+            tracing::debug!("Closing the database: {error}");
+        }
+    }
+}
+
+fn cells<R: sqlx::Row>(
+    rows: sqlx::Result<Vec<R>>,
+    cell: fn(&R, usize) -> sqlx::Result<Value>,
+) -> sqlx::Result<Vec<Cells>> {
+    rows?
+        .iter()
+        .map(|row| (0..row.len()).map(|index| cell(row, index)).collect::<sqlx::Result<_>>().map(Cells))
+        .collect()
+}
+
+/// The row of a query.
+#[derive(Debug, Clone)]
+pub struct Cells(Vec<Value>);
+
+impl Cells {
+    /// The text in a column, if it holds one.
+    pub fn text(&self, index: usize) -> Option<&str> {
+        match self.0.get(index) {
+            Some(Value::Text(text) | Value::Json(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The integer in a column, if it holds one.
+    pub fn int(&self, index: usize) -> Option<i64> {
+        match self.0.get(index) {
+            Some(Value::Int(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// Whether a column holds true, however the engine writes that.
+    pub fn is_true(&self, index: usize) -> bool {
+        matches!(self.0.get(index), Some(Value::Bool(true) | Value::Int(1)))
+    }
+
+    /// The instant in a column, if it holds one.
+    pub fn time(&self, index: usize) -> Option<Time> {
+        match self.0.get(index) {
+            Some(Value::Time(time)) => Some(*time),
+            _ => self.text(index).and_then(time::parse),
+        }
+    }
+
+    /// What a column holds, as text for people; nothing for null.
+    pub fn shown(&self, index: usize) -> Option<String> {
+        match self.0.get(index) {
+            None | Some(Value::Absent | Value::Null) => None,
+            Some(Value::Int(number)) => Some(number.to_string()),
+            Some(Value::Bool(truth)) => Some(truth.to_string()),
+            Some(Value::Text(text) | Value::Json(text)) => Some(text.to_string()),
+            Some(Value::Time(time)) => Some(time::text(*time)),
+        }
+    }
+
+    /// How many cells there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}

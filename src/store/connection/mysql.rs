@@ -1,0 +1,121 @@
+//! MySQL and MariaDB.
+
+use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlRow, MySqlSslMode};
+use sqlx::types::chrono::NaiveDateTime;
+use sqlx::{
+    Arguments as _, AssertSqlSafe, ConnectOptions as _, Executor as _, Row as _, TypeInfo as _, ValueRef as _,
+};
+use std::str::FromStr as _;
+use std::time::Duration;
+use tracing::log::LevelFilter;
+
+use super::{Dialect, LOCK_WAIT, STATEMENTS_KEPT, host};
+use crate::error::{Error, Kind, Result};
+use crate::model::{Row, Time, Value};
+
+/// Reads a URL. A host that is not this machine is spoken to over TLS unless the URL says otherwise.
+pub(super) fn options(url: &str) -> Result<MySqlConnectOptions> {
+    let options =
+        MySqlConnectOptions::from_str(&url.replacen("mariadb://", "mysql://", 1)).map_err(|_| {
+            Error::new(
+                Kind::Settings,
+                "database_url is not a MySQL URL such as mysql://user:password@host:3306/database",
+            )
+        })?;
+    let says = ["sslmode=", "ssl-mode="].iter().any(|name| url.contains(name));
+    let options = match options.get_socket().is_none() && !host::is_near(options.get_host()) && !says {
+        true => options.ssl_mode(MySqlSslMode::Required),
+        false => options,
+    };
+    Ok(options
+        .charset("utf8mb4")
+        .collation("utf8mb4_bin")
+        .pipes_as_concat(false)
+        .no_engine_substitution(false)
+        .timezone(None)
+        .statement_cache_capacity(STATEMENTS_KEPT)
+        .log_statements(LevelFilter::Off)
+        .log_slow_statements(LevelFilter::Off, Duration::ZERO))
+}
+
+/// Connects, and sets everything that a server or a user may have set otherwise. With the bytes a statement may
+/// have.
+pub(super) async fn connect(options: &MySqlConnectOptions) -> Result<(MySqlConnection, usize)> {
+    let what = "connect to the database";
+    let failed = |error| super::failed(Dialect::Mysql, what, error);
+    let mut connection = options.connect().await.map_err(failed)?;
+    let wait = LOCK_WAIT.as_secs();
+    let settings = format!(
+        "set session sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_DATE,\
+         NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', session time_zone = '+00:00', \
+         session innodb_lock_wait_timeout = {wait}, session lock_wait_timeout = {wait}"
+    );
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(settings))).await.map_err(failed)?;
+    let packet: (i64,) = sqlx::query_as("select cast(@@session.max_allowed_packet as signed)")
+        .fetch_one(&mut connection)
+        .await
+        .map_err(failed)?;
+    Ok((connection, usize::try_from(packet.0).unwrap_or_default()))
+}
+
+/// Values in their order.
+pub(super) fn arguments(values: &[Value]) -> MySqlArguments {
+    let mut arguments = MySqlArguments::default();
+    for value in values {
+        add(&mut arguments, value);
+    }
+    arguments
+}
+
+/// Rows as an upsert takes them: the present columns, what is beyond them, and the time twice.
+pub(super) fn rows(present: &[usize], rows: &[&Row], now: Time) -> MySqlArguments {
+    let mut arguments = MySqlArguments::default();
+    arguments.reserve(rows.len() * (present.len() + 3), 0);
+    for row in rows {
+        for at in present {
+            add(&mut arguments, &row.values[*at]);
+        }
+        add(&mut arguments, &row.extra);
+        for _ in 0..2 {
+            add(&mut arguments, &Value::Time(now));
+        }
+    }
+    arguments
+}
+
+fn add(arguments: &mut MySqlArguments, value: &Value) {
+    let added = match value {
+        Value::Absent | Value::Null => arguments.add(None::<i64>),
+        Value::Int(number) => arguments.add(*number),
+        Value::Bool(truth) => arguments.add(*truth),
+        Value::Text(text) | Value::Json(text) => arguments.add(&**text),
+        Value::Time(time) => arguments.add(time.naive_utc()),
+    };
+    debug_assert!(added.is_ok(), "plain values always encode");
+}
+
+/// The cell of a row.
+pub(super) fn cell(row: &MySqlRow, index: usize) -> sqlx::Result<Value> {
+    let raw = row.try_get_raw(index)?;
+    if raw.is_null() {
+        return Ok(Value::Null);
+    }
+    let kind = raw.type_info().into_owned();
+    Ok(match kind.name() {
+        "BOOLEAN" => Value::Bool(row.try_get(index)?),
+        "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "BIGINT" => Value::Int(row.try_get_unchecked(index)?),
+        "TINYINT UNSIGNED" | "SMALLINT UNSIGNED" | "MEDIUMINT UNSIGNED" | "INT UNSIGNED"
+        | "BIGINT UNSIGNED" => {
+            let number: u64 = row.try_get_unchecked(index)?;
+            i64::try_from(number).map_or_else(|_| Value::Text(number.to_string().into()), Value::Int)
+        }
+        "DATETIME" | "TIMESTAMP" => Value::Time(row.try_get_unchecked::<NaiveDateTime, _>(index)?.and_utc()),
+        "FLOAT" | "DOUBLE" => Value::Text(row.try_get_unchecked::<f64, _>(index)?.to_string().into()),
+        // The catalogue's text comes as bytes from some versions.
+        name => {
+            let bytes: Vec<u8> = row.try_get_unchecked(index)?;
+            let text = String::from_utf8_lossy(&bytes).into();
+            if name == "JSON" { Value::Json(text) } else { Value::Text(text) }
+        }
+    })
+}

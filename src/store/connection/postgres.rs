@@ -1,0 +1,166 @@
+//! PostgreSQL.
+
+use serde_json::value::RawValue;
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::types::Oid;
+use sqlx::postgres::{
+    PgArgumentBuffer, PgArguments, PgConnectOptions, PgConnection, PgRow, PgSslMode, PgTypeInfo, Postgres,
+};
+use sqlx::types::Json;
+use sqlx::{Arguments as _, ConnectOptions as _, Encode, Row as _, TypeInfo as _, ValueRef as _};
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::log::LevelFilter;
+
+use super::{Dialect, LOCK_WAIT, host};
+use crate::error::{Error, Kind, Result};
+use crate::model::{Object, Row, Time, Type, Value};
+
+/// Reads a URL. A host that is not this machine is spoken to over TLS unless the URL says otherwise.
+pub(super) fn options(url: &str) -> Result<PgConnectOptions> {
+    let options = PgConnectOptions::from_str(url).map_err(|_| {
+        Error::new(
+            Kind::Settings,
+            "database_url is not a PostgreSQL URL such as postgres://user:password@host:5432/database",
+        )
+    })?;
+    let says = ["sslmode=", "ssl-mode="].iter().any(|name| url.contains(name));
+    let options = match options.get_socket().is_none() && !host::is_near(options.get_host()) && !says {
+        true => options.ssl_mode(PgSslMode::Require),
+        false => options,
+    };
+    Ok(options
+        .application_name("kitmirror")
+        // A pooler between us and the server knows neither this nor prepared statements from one transaction to the
+        // next. Nothing else of ours lasts longer than a transaction either.
+        .extra_float_digits(None)
+        .statement_cache_capacity(0)
+        .log_statements(LevelFilter::Off)
+        .log_slow_statements(LevelFilter::Off, Duration::ZERO))
+}
+
+/// Connects.
+pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection> {
+    options
+        .connect()
+        .await
+        .map_err(|error| super::failed(Dialect::Postgres, "connect to the database", error))
+}
+
+/// Begins a transaction, with everything that a session would otherwise be set to.
+pub(super) fn begin(schema: Option<&str>) -> String {
+    let wait = LOCK_WAIT.as_millis();
+    let path = schema.map_or(String::new(), |schema| {
+        format!("; set local search_path to {}", Dialect::Postgres.quoted(schema))
+    });
+    format!(
+        "begin isolation level read committed read write; set local lock_timeout = {wait}; \
+         set local idle_in_transaction_session_timeout = 0; set local standard_conforming_strings = on; \
+         set local client_min_messages = warning{path}"
+    )
+}
+
+/// Values in their order.
+pub(super) fn arguments(values: &[Value]) -> PgArguments {
+    let mut arguments = PgArguments::default();
+    for value in values {
+        let added = match value {
+            Value::Absent | Value::Null => arguments.add(Nothing),
+            Value::Int(number) => arguments.add(*number),
+            Value::Bool(truth) => arguments.add(*truth),
+            Value::Text(text) | Value::Json(text) => arguments.add(&**text),
+            Value::Time(time) => arguments.add(*time),
+        };
+        debug_assert!(added.is_ok(), "plain values always encode");
+    }
+    arguments
+}
+
+/// Rows as an upsert takes them: an array for each present column and for what is beyond them, and the time.
+pub(super) fn rows(object: &Object, present: &[usize], rows: &[&Row], now: Time) -> PgArguments {
+    let mut arguments = PgArguments::default();
+    for at in present {
+        let cells = rows.iter().map(|row| &row.values[*at]);
+        let added = match object.columns[*at].kind {
+            Type::Id | Type::Int => arguments.add(
+                cells
+                    .map(|value| match value {
+                        Value::Int(number) => Some(*number),
+                        _ => None,
+                    })
+                    .collect::<Vec<_>>(),
+            ),
+            Type::Bool => arguments.add(
+                cells
+                    .map(|value| match value {
+                        Value::Bool(truth) => Some(*truth),
+                        _ => None,
+                    })
+                    .collect::<Vec<_>>(),
+            ),
+            Type::Time => arguments.add(
+                cells
+                    .map(|value| match value {
+                        Value::Time(time) => Some(*time),
+                        _ => None,
+                    })
+                    .collect::<Vec<_>>(),
+            ),
+            Type::Text | Type::JsonObject | Type::JsonArray => {
+                arguments.add(cells.map(text).collect::<Vec<_>>())
+            }
+        };
+        debug_assert!(added.is_ok(), "plain values always encode");
+    }
+    let added = arguments.add(rows.iter().map(|row| text(&row.extra)).collect::<Vec<_>>());
+    debug_assert!(added.is_ok(), "text always encodes");
+    let added = arguments.add(now);
+    debug_assert!(added.is_ok(), "a time always encodes");
+    arguments
+}
+
+fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::Text(text) | Value::Json(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// Null of whatever type its place has.
+struct Nothing;
+
+impl sqlx::Type<Postgres> for Nothing {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(Oid(0))
+    }
+}
+
+impl Encode<'_, Postgres> for Nothing {
+    fn encode_by_ref(&self, _: &mut PgArgumentBuffer) -> std::result::Result<IsNull, BoxDynError> {
+        Ok(IsNull::Yes)
+    }
+}
+
+/// The cell of a row.
+pub(super) fn cell(row: &PgRow, index: usize) -> sqlx::Result<Value> {
+    let raw = row.try_get_raw(index)?;
+    if raw.is_null() {
+        return Ok(Value::Null);
+    }
+    let kind = raw.type_info().into_owned();
+    Ok(match kind.name() {
+        "INT8" => Value::Int(row.try_get(index)?),
+        "INT4" => Value::Int(row.try_get::<i32, _>(index)?.into()),
+        "INT2" => Value::Int(row.try_get::<i16, _>(index)?.into()),
+        "BOOL" => Value::Bool(row.try_get(index)?),
+        "TIMESTAMPTZ" => Value::Time(row.try_get(index)?),
+        "FLOAT8" => Value::Text(row.try_get::<f64, _>(index)?.to_string().into()),
+        "JSON" | "JSONB" => {
+            let json: Json<Box<RawValue>> = row.try_get(index)?;
+            Value::Json(json.0.get().into())
+        }
+        _ => Value::Text(Arc::from(row.try_get_unchecked::<&str, _>(index)?)),
+    })
+}

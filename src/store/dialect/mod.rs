@@ -1,0 +1,272 @@
+//! Every difference of SQL text between the engines, as strings. Pure. What drivers do differently is
+//! in `connection`; `rows`, `state` and the others are written once and ask here for text.
+//!
+//! Names stand in double quotes everywhere: MySQL's sessions are set to understand that. Values are bound at
+//! `?`; [`Dialect::numbered`] turns these into what Postgres wants.
+
+mod create;
+mod write;
+
+use std::borrow::Cow;
+
+use super::tables::Kind;
+use crate::model::{Type, Value};
+
+/// A database engine's way of writing SQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// SQLite 3.37 or later (`STRICT` tables), bundled.
+    Sqlite,
+    /// PostgreSQL 13 or later.
+    Postgres,
+    /// What MySQL 8.0 and 9 and MariaDB 10.6 and later have in common.
+    Mysql,
+}
+
+impl Dialect {
+    /// All of them.
+    pub const ALL: [Dialect; 3] = [Dialect::Sqlite, Dialect::Postgres, Dialect::Mysql];
+
+    /// Its name in settings and folders.
+    pub fn name(self) -> &'static str {
+        match self {
+            Dialect::Sqlite => "sqlite",
+            Dialect::Postgres => "postgres",
+            Dialect::Mysql => "mysql",
+        }
+    }
+
+    /// A name as it stands in a statement that may be run by hand, in a session that is not ours. Only
+    /// compiled-in names come here, and `database_schema`, which was checked.
+    pub fn quoted(self, name: &str) -> String {
+        match self {
+            Dialect::Sqlite | Dialect::Postgres => format!("\"{name}\""),
+            Dialect::Mysql => format!("`{name}`"),
+        }
+    }
+
+    /// A statement of ours with its placeholders as the engine wants them. No statement of ours has a question
+    /// mark anywhere else.
+    pub(super) fn numbered(self, sql: &str) -> Cow<'_, str> {
+        match self {
+            Dialect::Sqlite | Dialect::Mysql => Cow::Borrowed(sql),
+            Dialect::Postgres => {
+                let mut text = String::with_capacity(sql.len() + 16);
+                for (at, part) in sql.split('?').enumerate() {
+                    if at > 0 {
+                        text.push_str(&format!("${at}"));
+                    }
+                    text.push_str(part);
+                }
+                Cow::Owned(text)
+            }
+        }
+    }
+
+    /// The most values one statement takes. Postgres gets a column as one value, however many rows.
+    pub fn parameter_limit(self) -> usize {
+        match self {
+            Dialect::Sqlite => 32_766,
+            Dialect::Postgres | Dialect::Mysql => 65_535,
+        }
+    }
+
+    /// Rows per statement. Measured: flat from 500 up on all engines; a smaller statement needs less memory,
+    /// and on a server a larger one fewer round trips.
+    pub fn rows_per_statement(self) -> usize {
+        match self {
+            Dialect::Sqlite => 500,
+            Dialect::Postgres | Dialect::Mysql => 1000,
+        }
+    }
+
+    /// The size of the statement that takes `count` rows or ids. On MySQL only a few sizes are used, filled up with
+    /// repetitions: a statement that is prepared and not kept is closed without an answer, and what follows it then
+    /// waits 40 ms for the server's acknowledgement, since the driver does not switch off Nagle's algorithm.
+    pub(super) fn statement_size(self, count: usize) -> usize {
+        match self {
+            Dialect::Sqlite | Dialect::Postgres => count,
+            Dialect::Mysql => {
+                [1, 4, 16, 64, 256, 1000].into_iter().find(|size| *size >= count).unwrap_or(count)
+            }
+        }
+    }
+
+    /// How a type is declared, and how the catalogue spells it.
+    pub(super) fn type_of(self, kind: Kind) -> Cow<'static, str> {
+        let name = match (self, kind) {
+            (_, Kind::Key(length)) if self == Dialect::Mysql => {
+                return Cow::Owned(format!("varchar({length})"));
+            }
+            (Dialect::Sqlite, Kind::Plain(Type::Id | Type::Int | Type::Bool))
+            | (Dialect::Sqlite, Kind::Count | Kind::Flag | Kind::Serial | Kind::One) => "integer",
+            (Dialect::Sqlite, Kind::Plain(_) | Kind::Key(_)) => "text",
+            (_, Kind::Plain(Type::Id | Type::Int) | Kind::Count | Kind::Serial | Kind::One) => "bigint",
+            (Dialect::Postgres, Kind::Plain(Type::Bool) | Kind::Flag) => "boolean",
+            (Dialect::Postgres, Kind::Plain(Type::Text) | Kind::Key(_)) => "text",
+            (Dialect::Postgres, Kind::Plain(Type::Time)) => "timestamp with time zone",
+            (Dialect::Postgres, Kind::Plain(Type::JsonObject | Type::JsonArray)) => "jsonb",
+            (Dialect::Mysql, Kind::Plain(Type::Bool) | Kind::Flag) => "tinyint(1)",
+            // No limit of ours: what Kit sends is stored whole, whatever its length.
+            (Dialect::Mysql, Kind::Plain(Type::Text) | Kind::Key(_)) => "longtext",
+            (Dialect::Mysql, Kind::Plain(Type::Time)) => "datetime(6)",
+            (Dialect::Mysql, Kind::Plain(Type::JsonObject | Type::JsonArray)) => "json",
+        };
+        Cow::Borrowed(name)
+    }
+
+    /// Whether a column declared as `actual` is what `kind` should be. MariaDB spells `json` as `longtext`.
+    pub(super) fn is_type(self, kind: Kind, actual: &str) -> bool {
+        let expected = self.type_of(kind);
+        actual == expected || (self == Dialect::Mysql && expected == "json" && actual == "longtext")
+    }
+
+    /// The clock by which leases are judged, in the form times are stored in.
+    pub(super) fn now(self) -> &'static str {
+        match self {
+            Dialect::Sqlite => "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')",
+            Dialect::Postgres => "clock_timestamp()",
+            Dialect::Mysql => "utc_timestamp(6)",
+        }
+    }
+
+    /// The same, this many seconds (a bound value) later.
+    pub(super) fn now_plus_seconds(self) -> &'static str {
+        match self {
+            Dialect::Sqlite => "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', ? || ' seconds')",
+            Dialect::Postgres => "clock_timestamp() + make_interval(secs => ?)",
+            Dialect::Mysql => "utc_timestamp(6) + interval ? second",
+        }
+    }
+
+    /// Seconds from a stored time until now.
+    pub(super) fn seconds_since(self, column: &str) -> String {
+        match self {
+            Dialect::Sqlite => {
+                format!("cast(round((julianday('now') - julianday({column})) * 86400) as integer)")
+            }
+            Dialect::Postgres => format!("cast(extract(epoch from clock_timestamp() - {column}) as bigint)"),
+            Dialect::Mysql => format!("timestampdiff(second, {column}, utc_timestamp(6))"),
+        }
+    }
+
+    /// A sum as a 64-bit integer.
+    fn integer(self, sum: &str) -> String {
+        match self {
+            Dialect::Sqlite => sum.to_owned(),
+            Dialect::Postgres => format!("cast({sum} as bigint)"),
+            Dialect::Mysql => format!("cast({sum} as signed)"),
+        }
+    }
+
+    /// The condition that `column` is one of `ids`, with the values it binds.
+    pub(super) fn is_among(self, column: &str, ids: impl Iterator<Item = i64>) -> (String, Vec<Value>) {
+        let joined = |ids: Vec<String>, open: char, close: char| {
+            vec![Value::Text(format!("{open}{}{close}", ids.join(",")).into())]
+        };
+        match self {
+            // One text for any number of ids, so that the statement stays the same.
+            Dialect::Sqlite => (
+                format!("{column} in (select value from json_each(?))"),
+                joined(ids.map(|id| id.to_string()).collect(), '[', ']'),
+            ),
+            Dialect::Postgres => (
+                // A join, not a condition: it is never worse than a look-up for each id.
+                format!("{column} in (select unnest(cast(cast(? as text) as bigint[])))"),
+                joined(ids.map(|id| id.to_string()).collect(), '{', '}'),
+            ),
+            // A list that is unpacked by the server is not looked up in the index by all versions.
+            Dialect::Mysql => {
+                let mut ids: Vec<Value> = ids.map(Value::Int).collect();
+                let Some(last) = ids.last().cloned() else { return ("false".to_owned(), ids) };
+                ids.resize(self.statement_size(ids.len()), last);
+                (format!("{column} in ({})", vec!["?"; ids.len()].join(",")), ids)
+            }
+        }
+    }
+
+    /// Sets how commits are made durable, once for the whole file, where that is the program's business.
+    pub(super) fn journal_mode(self) -> Option<&'static str> {
+        match self {
+            Dialect::Sqlite => Some("pragma journal_mode = wal"),
+            Dialect::Postgres | Dialect::Mysql => None,
+        }
+    }
+
+    /// Columns of a relation: name, declared type in small letters, whether it must not be null.
+    pub(super) fn columns_of_relation(self) -> &'static str {
+        match self {
+            Dialect::Sqlite => "select name, lower(type), \"notnull\" from pragma_table_info(?) order by cid",
+            Dialect::Postgres => {
+                "select cast(a.attname as text), format_type(a.atttypid, a.atttypmod), a.attnotnull \
+                 from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace \
+                 where n.nspname = current_schema() and c.relname = ? and a.attnum > 0 and not a.attisdropped \
+                 order by a.attnum"
+            }
+            // Widths of integers and the spelling of charsets differ between versions and mean nothing, but text
+            // that is not utf8mb4 loses what Kit sends.
+            Dialect::Mysql => {
+                "select column_name, \
+                 concat(case when column_type like 'bigint(%' then 'bigint' else lower(column_type) end, \
+                 case when character_set_name is null or character_set_name in ('utf8mb4', 'binary') then '' \
+                 else concat(' character set ', character_set_name) end), is_nullable = 'NO' \
+                 from information_schema.columns where table_schema = database() and table_name = ? \
+                 order by ordinal_position"
+            }
+        }
+    }
+
+    /// Relations that exist: name, and `table` or `view`.
+    pub(super) fn relations(self) -> &'static str {
+        match self {
+            Dialect::Sqlite => {
+                "select name, type from sqlite_master where type in ('table', 'view') order by name"
+            }
+            Dialect::Postgres => {
+                "select cast(c.relname as text), case c.relkind when 'r' then 'table' when 'p' then 'table' \
+                 when 'v' then 'view' when 'm' then 'materialized view' else 'foreign table' end \
+                 from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+                 where n.nspname = current_schema() and c.relkind in ('r', 'p', 'v', 'm', 'f') order by c.relname"
+            }
+            Dialect::Mysql => {
+                "select table_name, case when table_type = 'BASE TABLE' then 'table' else 'view' end \
+                 from information_schema.tables where table_schema = database() order by table_name"
+            }
+        }
+    }
+
+    /// Locks the row a query finds until the transaction ends. SQLite has locked everything by then.
+    pub(super) fn for_update(self) -> &'static str {
+        match self {
+            Dialect::Sqlite => "",
+            Dialect::Postgres | Dialect::Mysql => " for update",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::objects;
+
+    #[test]
+    fn placeholders_are_numbered_where_the_engine_wants_numbers() {
+        let sql = "update t set a = ?, b = b + ? where c = ?";
+        assert_eq!(Dialect::Sqlite.numbered(sql), sql);
+        assert_eq!(Dialect::Mysql.numbered(sql), sql);
+        assert_eq!(Dialect::Postgres.numbered(sql), "update t set a = $1, b = b + $2 where c = $3");
+    }
+
+    /// `numbered` would take any other question mark for a placeholder.
+    #[test]
+    fn no_name_or_type_holds_a_question_mark() {
+        for dialect in Dialect::ALL {
+            for object in objects::ALL.iter().filter(|object| !object.is_view()) {
+                let all: Vec<usize> = (0..object.columns.len()).collect();
+                let sql = dialect.upsert(object, &all, 1, true);
+                let marks = sql.matches('?').count();
+                assert_eq!(marks, if dialect == Dialect::Postgres { all.len() + 2 } else { all.len() + 3 });
+            }
+        }
+    }
+}

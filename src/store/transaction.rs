@@ -1,0 +1,313 @@
+//! Transactions over a connection that may be lost at any moment: tried again as a whole, on another connection
+//! where need be, and never made twice.
+//!
+//! Every transaction is a task of its own. A caller that is cancelled can therefore not leave one half open,
+//! which the driver does not survive: the next one would run inside it and vanish with it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+
+use super::connection::{Access, Connection, Place, Then, then};
+use super::lease::{self, Lease};
+use crate::error::{Error, Kind, Result};
+
+/// How long a database that was lost in the middle of work is waited for, and a busy one tried again.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// A server that does not answer for so long is given up, and another connection tried. Well over the time that a
+/// statement waits for a lock.
+const UNANSWERED: Duration = Duration::from_secs(180);
+
+/// What is done within a transaction. May be done again from its beginning.
+pub(super) type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
+
+/// The one connection to the database, and the way to another one.
+#[derive(Clone)]
+pub(super) struct Line(Arc<Mutex<Wire>>);
+
+struct Wire {
+    place: Place,
+    connection: Option<Connection>,
+    /// Epoch of the present lease, and the number of the last commit under it.
+    commits: (i64, i64),
+}
+
+/// How an attempt at a transaction ended.
+enum Attempt<T> {
+    /// It is in the database.
+    Made(T),
+    /// It may be: the answer to its commit was lost.
+    Unknown(T, Error),
+    /// It is not.
+    Failed(Error),
+}
+
+impl Line {
+    /// Opens the first connection.
+    pub(super) async fn open(place: &Place, access: Access) -> Result<Self> {
+        let connection = Connection::open(place, access).await?;
+        let wire = Wire { place: place.clone(), connection: Some(connection), commits: (0, 0) };
+        Ok(Line(Arc::new(Mutex::new(wire))))
+    }
+
+    /// Runs `work` in a transaction, as long as `lease` is ours. Again from its beginning when the database is busy
+    /// or was away; not again when a commit whose answer was lost turns out to have been made.
+    pub(super) async fn write<T, F>(&self, lease: Option<Lease>, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> Fn(&'c mut Connection) -> Work<'c, T> + Send + Sync + 'static,
+    {
+        let mut wire = Arc::clone(&self.0).lock_owned().await;
+        owned_task(async move {
+            let mut patience = Patience::new();
+            let mut unknown = None;
+            loop {
+                match wire.attempt(lease.as_ref(), unknown.take(), &work).await {
+                    Attempt::Made(value) => return Ok(value),
+                    Attempt::Unknown(value, error) => {
+                        unknown = Some(value);
+                        patience.after(error).await?;
+                    }
+                    Attempt::Failed(error) => patience.after(error).await?,
+                }
+            }
+        })
+        .await
+    }
+
+    /// Runs a reading `work`, again from its beginning when the database was away.
+    pub(super) async fn read<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> Fn(&'c mut Connection) -> Work<'c, T> + Send + Sync + 'static,
+    {
+        let mut wire = Arc::clone(&self.0).lock_owned().await;
+        owned_task(async move {
+            let mut patience = Patience::new();
+            loop {
+                match wire.look(&work).await {
+                    Ok(value) => return Ok(value),
+                    Err(error) => patience.after(error).await?,
+                }
+            }
+        })
+        .await
+    }
+
+    /// Runs `work` once on the connection, outside of any transaction.
+    pub(super) async fn alone<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Connection) -> Work<'c, T> + Send + 'static,
+    {
+        let mut wire = Arc::clone(&self.0).lock_owned().await;
+        owned_task(async move {
+            let result = work(wire.connected().await?).await;
+            wire.drop_if_lost(result)
+        })
+        .await
+    }
+
+    /// Closes the connection in good order, if this is the last handle to it.
+    pub(super) async fn close(self) {
+        if let Ok(wire) = Arc::try_unwrap(self.0)
+            && let Some(connection) = wire.into_inner().connection
+        {
+            connection.close().await;
+        }
+    }
+}
+
+impl Wire {
+    async fn connected(&mut self) -> Result<&mut Connection> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            // Not `Create`: a file that was removed under our feet is not made anew, empty.
+            None => Connection::open(&self.place, Access::Existing).await?,
+        };
+        Ok(self.connection.insert(connection))
+    }
+
+    fn drop_if_lost<T>(&mut self, result: Result<T>) -> Result<T> {
+        if let Err(error) = &result
+            && then(error) == Then::Reconnect
+        {
+            self.connection = None;
+        }
+        result
+    }
+
+    /// One try. `unknown` is the value of the same work whose commit may have been made.
+    async fn attempt<T, F>(&mut self, lease: Option<&Lease>, unknown: Option<T>, work: &F) -> Attempt<T>
+    where
+        F: for<'c> Fn(&'c mut Connection) -> Work<'c, T>,
+    {
+        if let Some(lease) = lease
+            && self.commits.0 != lease.epoch
+        {
+            self.commits = (lease.epoch, 0);
+        }
+        let number = self.commits.1 + 1;
+        let connection = match self.connected().await {
+            Ok(connection) => connection,
+            Err(error) => return kept(unknown, error),
+        };
+        let begun = answered(async {
+            connection.begin().await?;
+            match lease {
+                Some(lease) => lease::hold(connection, lease, number).await,
+                None => Ok(number),
+            }
+        })
+        .await;
+        let number = match (begun, unknown) {
+            // The lost answer was: it is made.
+            (Ok(commit), Some(value)) if commit > number => {
+                self.commits.1 = number;
+                self.roll_back().await;
+                return Attempt::Made(value);
+            }
+            (Ok(commit), _) => commit,
+            (Err(error), unknown) => return kept(unknown, self.ended(error).await),
+        };
+        let Some(connection) = &mut self.connection else {
+            return Attempt::Failed(Error::new(
+                Kind::Internal,
+                "the connection vanished within a transaction",
+            ));
+        };
+        let value = match answered(work(connection)).await {
+            Ok(value) => value,
+            Err(error) => return Attempt::Failed(self.ended(error).await),
+        };
+        match answered(connection.script("commit", "commit")).await {
+            Ok(()) => {
+                if lease.is_some() {
+                    self.commits.1 = number;
+                }
+                Attempt::Made(value)
+            }
+            Err(error) if then(&error) == Then::Reconnect && lease.is_some() => {
+                self.connection = None;
+                Attempt::Unknown(value, error)
+            }
+            Err(error) => Attempt::Failed(self.ended(error).await),
+        }
+    }
+
+    async fn look<T, F>(&mut self, work: &F) -> Result<T>
+    where
+        F: for<'c> Fn(&'c mut Connection) -> Work<'c, T>,
+    {
+        let connection = self.connected().await?;
+        let in_transaction = connection.reads_in_transactions();
+        let result = answered(async {
+            if in_transaction {
+                connection.begin().await?;
+            }
+            let value = work(connection).await?;
+            if in_transaction {
+                connection.script("end a transaction", "commit").await?;
+            }
+            Ok(value)
+        })
+        .await;
+        match result {
+            Err(error) if in_transaction => Err(self.ended(error).await),
+            result => self.drop_if_lost(result),
+        }
+    }
+
+    /// After an error: the connection is rolled back, or dropped if that is not possible. The error that led here is
+    /// the one that counts.
+    async fn ended(&mut self, error: Error) -> Error {
+        if then(&error) == Then::Reconnect {
+            self.connection = None;
+        } else {
+            self.roll_back().await;
+        }
+        error
+    }
+
+    /// SQLite and MySQL may have rolled back by themselves.
+    async fn roll_back(&mut self) {
+        let Some(connection) = &mut self.connection else { return };
+        if let Err(error) = answered(connection.script("roll back", "rollback")).await {
+            tracing::debug!("Rolling back: {}", error.one_line());
+            if then(&error) == Then::Reconnect {
+                self.connection = None;
+            }
+        }
+    }
+}
+
+/// An attempt that failed; whether an earlier one was made is still open.
+fn kept<T>(unknown: Option<T>, error: Error) -> Attempt<T> {
+    match unknown {
+        Some(value) => Attempt::Unknown(value, error),
+        None => Attempt::Failed(error),
+    }
+}
+
+/// Waits for an answer, but not for ever: a server behind a cut line may never send one. The connection is then
+/// dropped, never used again.
+async fn answered<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    match tokio::time::timeout(UNANSWERED, work).await {
+        Ok(result) => result,
+        Err(_) => Err(super::connection::unanswered(UNANSWERED)),
+    }
+}
+
+/// How much longer something is tried again.
+struct Patience {
+    since: Instant,
+    pause: Duration,
+    said: bool,
+}
+
+impl Patience {
+    fn new() -> Self {
+        Patience { since: Instant::now(), pause: Duration::from_millis(50), said: false }
+    }
+
+    /// Waits before another try, or gives the error back where none is worth it.
+    async fn after(&mut self, error: Error) -> Result<()> {
+        let gives_up = then(&error) == Then::GiveUp
+            || then(&error) == Then::LeaveOutValue
+            || self.since.elapsed() + self.pause > PATIENCE;
+        if gives_up {
+            return Err(error);
+        }
+        if self.said {
+            tracing::debug!("Still not: {}", error.one_line());
+        } else {
+            let seconds = PATIENCE.as_secs();
+            tracing::warn!("{}; trying again for up to {seconds} s", error.one_line());
+            self.said = true;
+        }
+        let jitter = fastrand::u64(0..=self.pause.as_millis() as u64 / 2);
+        tokio::time::sleep(self.pause + Duration::from_millis(jitter)).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        Ok(())
+    }
+}
+
+impl Drop for Patience {
+    fn drop(&mut self) {
+        if self.said {
+            tracing::debug!("Waited for the database for {:.1} s", self.since.elapsed().as_secs_f64());
+        }
+    }
+}
+
+/// Lets `work` run to its end whatever happens to the caller.
+async fn owned_task<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    match tokio::spawn(work).await {
+        Ok(result) => result,
+        Err(error) => Err(Error::new(Kind::Internal, "a database task ended in a panic").because(error)),
+    }
+}
