@@ -73,7 +73,7 @@ async fn is_refused(binary: &Binary, folder: &Path, code: i32, words: &[&str]) -
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_that_are_wrong_are_all_told_at_once() {
     let (sim, serving) = kit(few()).await;
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     let folder = mirror.folder();
     let file = folder.join("mine.toml");
     std::fs::write(
@@ -123,7 +123,7 @@ async fn settings_that_are_wrong_are_all_told_at_once() {
 /// S-05. Plain http is for this machine only.
 #[tokio::test(flavor = "multi_thread")]
 async fn plain_http_to_another_machine_is_refused() {
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     let binary = Binary::bare(mirror.folder())
         .set("KIT_API_KEY", "a-key")
         .set("KITMIRROR_KIT_API_URL", "http://api.kit.com/v4");
@@ -143,7 +143,7 @@ async fn a_credential_that_is_not_accepted_ends_it_at_once() {
     ];
     let before = sim.request_count();
     for (api, name, credential) in cases {
-        let mirror = Mirror::new();
+        let mirror = Mirror::new().await;
         let binary = Binary::of(&mirror, &serving, api).set(name, credential);
         let words = ["does not accept the credential", "not interchangeable", "kitmirror check"];
         let ran = is_refused(&binary, mirror.folder(), 2, &words).await;
@@ -153,7 +153,7 @@ async fn a_credential_that_is_not_accepted_ends_it_at_once() {
     assert_eq!(sim.request_count() - before, cases.len() as u64, "asked once each");
 
     // Nor is a mirror that is there touched by it.
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     mirror.sync(&serving, Api::V4).await;
     let before = contents(&mirror).await;
     let binary = Binary::of(&mirror, &serving, Api::V4).set("KITMIRROR_KIT_API_KEY", "no-such-key");
@@ -168,7 +168,7 @@ async fn a_host_that_cannot_be_reached_is_told_soon() {
         std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
     let urls = [format!("http://{closed}/v4"), "https://no-such-host.invalid/v4".to_owned()];
     join_all(urls.map(|url| async move {
-        let mirror = Mirror::new();
+        let mirror = Mirror::new().await;
         let binary = Binary::bare(mirror.folder())
             .set("KIT_API_KEY", "a-key")
             .set("KITMIRROR_KIT_API_URL", url.as_str());
@@ -183,7 +183,7 @@ async fn a_host_that_cannot_be_reached_is_told_soon() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_url_without_a_kit_api_is_told() {
     let (_sim, serving) = kit(few()).await;
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     let url = format!("http://{}/v4/v4", serving.addr());
     let binary = Binary::of(&mirror, &serving, Api::V4).set("KITMIRROR_KIT_API_URL", url);
     is_refused(&binary, mirror.folder(), 2, &["/v3 or /v4"]).await;
@@ -193,7 +193,7 @@ async fn a_url_without_a_kit_api_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_cannot_be_opened_is_told_and_left_alone() {
     let (_sim, serving) = kit(few()).await;
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     let url = format!("sqlite://{}/nowhere/mirror.db", mirror.folder().display());
     let binary = Binary::of(&mirror, &serving, Api::V4);
     is_refused(
@@ -218,7 +218,7 @@ async fn a_mirror_of_another_account_is_left_alone() {
     for api in Api::VERSIONS {
         let (_sim, serving) = kit(few()).await;
         let (_other, elsewhere) = kit(few().of_account(78, "Somebody Else")).await;
-        let mirror = Mirror::new();
+        let mirror = Mirror::new().await;
         mirror.sync(&serving, api).await;
         let before = contents(&mirror).await;
         let ran = Binary::of(&mirror, &elsewhere, api).run(&["sync", "--full"]).await;
@@ -232,13 +232,11 @@ async fn a_mirror_of_another_account_is_left_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_schema_is_left_alone() {
     let (_sim, serving) = kit(few()).await;
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     mirror.sync(&serving, Api::V4).await;
-    let database = mirror.database().await;
     let newer = "insert into refinery_schema_history (version, name, applied_on, checksum) \
                  values (999, 'wonders', '2031-01-01T00:00:00Z', '1')";
-    sqlx::query(newer).execute(&database).await.expect("the history can be written");
-    database.close().await;
+    mirror.execute(newer).await;
     let before = contents(&mirror).await;
     let binary = Binary::of(&mirror, &serving, Api::V4);
     for command in [&["sync"][..], &["migrate"], &["status"], &["schema", "--check"]] {
@@ -253,7 +251,7 @@ async fn a_newer_schema_is_left_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_table_of_our_name_is_left_alone() {
     let (_sim, serving) = kit(few()).await;
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(mirror.file()).create_if_missing(true);
     let database = sqlx::SqlitePool::connect_with(options).await.expect("a database");
     sqlx::query("create table tags (name text)").execute(&database).await.expect("a table");
@@ -284,16 +282,12 @@ async fn a_changed_table_is_named() {
     ];
     for (change, named) in changes {
         let (_sim, serving) = kit(few()).await;
-        let mirror = Mirror::new();
+        let mirror = Mirror::new().await;
         let binary = Binary::of(&mirror, &serving, Api::V4);
         binary.run(&["migrate"]).await.ended_with(0);
         binary.run(&["schema", "--check"]).await.ended_with(0);
-        let database = mirror.database().await;
         // The view over both tables would keep a column from being renamed.
-        for statement in ["pragma legacy_alter_table = on", change] {
-            sqlx::query(statement).execute(&database).await.expect(statement);
-        }
-        database.close().await;
+        mirror.execute(&format!("pragma legacy_alter_table = on; {change}")).await;
         let ran = binary.run(&["sync"]).await;
         ran.ended_with(4).says(&[named, "schema --check"]);
         one_error(&ran);
@@ -308,7 +302,7 @@ async fn a_changed_table_is_named() {
 /// A mirror that is not there yet is not made by looking at it.
 #[tokio::test(flavor = "multi_thread")]
 async fn looking_at_a_mirror_that_is_not_there_makes_none() {
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     let binary = Binary::bare(mirror.folder()).set("DATABASE_URL", mirror.url());
     for command in [&["status"][..], &["status", "--json"], &["schema", "--check"]] {
         let ran = binary.run(command).await;
@@ -323,7 +317,7 @@ async fn looking_at_a_mirror_that_is_not_there_makes_none() {
 async fn sync_and_status_speak_json() {
     for api in Api::VERSIONS {
         let (_sim, serving) = kit(few()).await;
-        let mirror = Mirror::new();
+        let mirror = Mirror::new().await;
         let binary = Binary::of(&mirror, &serving, api);
         let report = binary.run(&["sync", "--json"]).await;
         let report = report.ended_with(0).json();
@@ -379,7 +373,7 @@ async fn sync_and_status_speak_json() {
 /// S-01. The settings are shown, the secrets among them are not.
 #[tokio::test(flavor = "multi_thread")]
 async fn config_shows_everything_but_secrets() {
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     let secret = mirror.folder().join("secret");
     std::fs::write(&secret, "canary-5ecret\n").expect("the file is written");
     std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).expect("its mode is set");
@@ -399,7 +393,7 @@ async fn config_shows_everything_but_secrets() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tables_that_are_printed_are_the_tables_that_are_made() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     let printed = Binary::bare(mirror.folder()).run(&["schema"]).await;
     printed.ended_with(0);
     let mut all = String::new();
@@ -419,7 +413,7 @@ async fn the_tables_that_are_printed_are_the_tables_that_are_made() {
 /// Every command explains itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn help_of_every_command() {
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     let binary = Binary::bare(mirror.folder());
     let top = binary.run(&["--help"]).await;
     top.ended_with(0);
@@ -444,7 +438,7 @@ async fn help_of_every_command() {
 /// Scripts for every shell, for the command that is there.
 #[tokio::test(flavor = "multi_thread")]
 async fn completions_for_every_shell() {
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     let binary = Binary::bare(mirror.folder());
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let ran = binary.run(&["completions", shell]).await;
@@ -544,7 +538,7 @@ const ALL: [Api; 3] = [Api::V3, Api::V4, Api::Token];
 async fn a_run_that_goes_well_tells_no_secret() {
     join_all(ALL.map(|api| async move {
         let (sim, serving) = guarded().await;
-        let mirror = Mirror::new();
+        let mirror = Mirror::new().await;
         let binary = with_canary(&mirror, &serving, api);
         for format in ["text", "json"] {
             let binary = binary.clone().set("KITMIRROR_LOG_FORMAT", format);
@@ -581,7 +575,7 @@ async fn tells_no_secret_in(chosen: &[usize]) {
             for action in actions {
                 sim.faults().add(Fault::new(action).on(people(api)).nth(2));
             }
-            let mirror = Mirror::new();
+            let mirror = Mirror::new().await;
             let ran = with_canary(&mirror, &serving, api).run(&["-vv", "sync"]).await;
             assert!(ran.code == 0 || ran.code == 5, "{}", ran.stderr);
             keeps_quiet(&ran, &sim);
@@ -621,7 +615,7 @@ async fn a_run_that_cannot_begin_tells_no_secret() {
         let echo = format!(r#"{{"errors":["{} is wrong"]}}"#, own_canary(api));
         async move {
             let (sim, serving) = guarded().await;
-            let mirror = Mirror::new();
+            let mirror = Mirror::new().await;
             let binary = with_canary(&mirror, &serving, api);
             sim.faults().add(Fault::new(Action::Junk(Junk::Json(echo))).on("account").nth(1));
             sim.faults().add(Fault::new(Action::AnswerWith(401)).on("account").nth(1));
@@ -641,7 +635,7 @@ async fn a_proxy_in_the_environment_sees_no_credential() {
     join_all(ALL.map(|api| async move {
         let (_sim, serving) = guarded().await;
         let (proxy, listening) = kit(few()).await;
-        let mirror = Mirror::new();
+        let mirror = Mirror::new().await;
         let address = format!("http://{}", listening.addr());
         let binary = with_canary(&mirror, &serving, api).set("HTTP_PROXY", address.as_str());
         let binary = binary.set("http_proxy", address.as_str()).set("ALL_PROXY", address.as_str());
@@ -658,7 +652,7 @@ async fn names_from_kit_cannot_drive_a_terminal() {
     let name = "Letters\u{1b}[2J\u{7}\r\nerror: all is lost";
     for api in Api::VERSIONS {
         let (_sim, serving) = kit(few().of_account(77, name)).await;
-        let mirror = Mirror::new();
+        let mirror = Mirror::new().await;
         let binary = Binary::of(&mirror, &serving, api);
         let (_other, elsewhere) = kit(few().of_account(78, &name.repeat(2))).await;
         let refused = Binary::of(&mirror, &elsewhere, api);
@@ -677,7 +671,7 @@ async fn names_from_kit_cannot_drive_a_terminal() {
 async fn a_mirror_is_readable_for_its_owner_only() {
     let (sim, serving) = kit(few()).await;
     sim.faults().add(Fault::new(Action::StallBeforeHeaders).on("/v4/subscribers"));
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     let running = Binary::of(&mirror, &serving, Api::V4).start_after("umask 000", &["sync"]);
     asked(&sim, "/v4/subscribers").await;
     let mut names: Vec<String> = Vec::new();
@@ -707,7 +701,7 @@ async fn asked(sim: &Simulator, path: &str) {
 async fn a_second_kitmirror_is_told_who_is_at_work() {
     let (sim, serving) = kit(few()).await;
     let stall = sim.faults().add(Fault::new(Action::StallBeforeHeaders).on("/v4/subscribers"));
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     let binary = Binary::of(&mirror, &serving, Api::V4);
     let first = binary.start(&["sync"]);
     asked(&sim, "/v4/subscribers").await;
@@ -734,15 +728,12 @@ async fn a_kitmirror_that_was_overtaken_while_it_slept_writes_nothing() {
     for api in Api::VERSIONS {
         let (sim, serving) = kit(few()).await;
         sim.faults().add(Fault::new(Action::Delay(Duration::from_millis(700))).on(people(api)).nth(1));
-        let mirror = Mirror::new();
+        let mirror = Mirror::new().await;
         let binary = Binary::of(&mirror, &serving, api);
         let first = binary.start(&["sync"]);
         asked(&sim, people(api)).await;
         first.signal("STOP");
-        let database = mirror.database().await;
-        let expired = "update sync_lease set expires_at = '2001-01-01T00:00:00.000000Z'";
-        sqlx::query(expired).execute(&database).await.expect("the lease can be written");
-        database.close().await;
+        mirror.execute("update sync_lease set expires_at = '2001-01-01T00:00:00.000000Z'").await;
         binary.run(&["sync"]).await.ended_with(0);
         let after = contents(&mirror).await;
         first.signal("CONT");
@@ -769,7 +760,7 @@ async fn a_signal_ends_it_soon_and_nothing_is_lost() {
         waits.clone().into_iter().zip([("TERM", 143), ("INT", 130)].into_iter().cycle()).map(
             move |((action, at_first), (signal, code))| async move {
                 let (sim, serving) = kit(few()).await;
-                let mirror = Mirror::new();
+                let mirror = Mirror::new().await;
                 let binary = Binary::of(&mirror, &serving, api);
                 let path = match (at_first, api) {
                     (false, _) => people(api),
@@ -799,7 +790,7 @@ async fn a_signal_ends_it_soon_and_nothing_is_lost() {
 async fn a_full_disk_is_told_and_made_up_for() {
     join_all(Api::VERSIONS.map(|api| async move {
         let (sim, serving) = kit(AccountPlan::new(2_000)).await;
-        let mirror = Mirror::new();
+        let mirror = Mirror::new().await;
         let binary = Binary::of(&mirror, &serving, api);
         // The largest file allowed, in blocks of 512 bytes; the signal that would kill is ignored.
         let ran = binary.start_after("trap '' XFSZ; ulimit -f 600", &["sync"]).end().await;
@@ -815,7 +806,7 @@ async fn a_full_disk_is_told_and_made_up_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_opens_v4() {
     let (sim, serving) = kit(few()).await;
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     Binary::of(&mirror, &serving, Api::Token).run(&["sync"]).await.ended_with(0);
     let bearer = format!("Bearer {ACCESS_TOKEN}");
     assert!(sim.requests().iter().all(|one| one.header("authorization") == Some(&bearer)));

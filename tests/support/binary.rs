@@ -48,6 +48,13 @@ impl Binary {
         binary
     }
 
+    /// With nothing but where a mirror is.
+    pub fn at(mirror: &Mirror) -> Self {
+        let mut binary = Binary::bare(mirror.folder());
+        binary.environment.extend(mirror.place());
+        binary
+    }
+
     /// With that variable, in place of an earlier value.
     #[must_use]
     pub fn set(mut self, name: &str, value: impl Into<String>) -> Self {

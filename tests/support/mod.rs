@@ -1,13 +1,18 @@
-//! What the tests share: a mirror in a folder of its own, and the judge that holds it against the
+//! What the tests share: a mirror in a folder or a database of its own, and the judge that holds it against the
 //! simulator's journal of truth.
 
+pub mod bench;
 pub mod binary;
+pub mod database;
 pub mod judge;
 pub mod mirror;
 pub mod scene;
+pub mod server;
 pub mod tls;
 
+pub use bench::Bench;
 pub use binary::Binary;
+pub use database::{Database, Engine};
 pub use judge::Judge;
 pub use mirror::{Api, Mirror};
 pub use scene::Scene;

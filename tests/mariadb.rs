@@ -1,0 +1,8 @@
+//! The suite on MariaDB.
+
+mod suite;
+#[expect(dead_code, reason = "a target uses what its engine needs")]
+mod support;
+
+/// Where the mirrors of this target live.
+const ENGINE: support::Engine = support::Engine::Mariadb;
