@@ -32,6 +32,15 @@ fn types() -> [&'static str; 8] {
     }
 }
 
+/// A mirror's database without the program's tables.
+async fn without_tables() -> Mirror {
+    let mirror = Mirror::new().await;
+    if ENGINE == Engine::Sqlite {
+        std::fs::write(mirror.file(), "").expect("an empty file is an empty database");
+    }
+    mirror
+}
+
 /// A table of every type, by whoever is allowed to make one.
 async fn filled(mirror: &Mirror) -> Database {
     let database = mirror.database().await;
@@ -58,7 +67,7 @@ async fn filled(mirror: &Mirror) -> Database {
 
 #[tokio::test]
 async fn a_cell_is_read_as_what_was_written() {
-    let mirror = Mirror::new().await;
+    let mirror = without_tables().await;
     let database = filled(&mirror).await;
     let rows = database.rows("select * from things order by id desc").await;
     let [full, empty] = rows.as_slice() else { panic!("two rows, not {rows:?}") };
@@ -85,7 +94,7 @@ async fn a_cell_is_read_as_what_was_written() {
 
 #[tokio::test]
 async fn one_text_of_sql_serves_every_engine() {
-    let mirror = Mirror::new().await;
+    let mirror = without_tables().await;
     let database = filled(&mirror).await;
     assert_eq!(database.number("select count(*) from things").await, 2);
     assert_eq!(database.number("select sum(whole) from things").await, 12);
@@ -116,7 +125,7 @@ async fn one_text_of_sql_serves_every_engine() {
 /// What somebody else may do is not what the program may do.
 #[tokio::test]
 async fn the_role_of_the_program_makes_tables_in_its_own_database_only() {
-    let mirror = Mirror::new().await;
+    let mirror = without_tables().await;
     let program = Database::connect(ENGINE, &mirror.url(), SCHEMA).await.expect("it may connect");
     if ENGINE == Engine::Postgres {
         program.execute(&format!("create schema {SCHEMA}")).await;
