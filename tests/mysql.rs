@@ -1,5 +1,7 @@
-//! The suite on MySQL.
+//! The suite on MySQL, and what only a server can do to the program.
 
+#[path = "suite/server.rs"]
+mod server;
 mod suite;
 #[expect(dead_code, reason = "a target uses what its engine needs")]
 mod support;

@@ -1,7 +1,6 @@
 //! The other tests believe what the analyst's connection says; here it is held against what was written.
 
 use crate::ENGINE;
-use crate::support::server::SCHEMA;
 use crate::support::{Database, Engine, Mirror};
 use serde_json::{Value, json};
 
@@ -32,23 +31,13 @@ fn types() -> [&'static str; 8] {
     }
 }
 
-/// A mirror's database without the program's tables.
-async fn without_tables() -> Mirror {
-    let mirror = Mirror::new().await;
-    if ENGINE == Engine::Sqlite {
-        std::fs::write(mirror.file(), "").expect("an empty file is an empty database");
-    }
-    mirror
-}
-
-/// A table of every type, by whoever is allowed to make one.
+/// A table of every type, and the analyst's connection to it.
 async fn filled(mirror: &Mirror) -> Database {
+    mirror.made_by_its_role().await.close().await;
     let database = mirror.database().await;
-    match ENGINE {
-        Engine::Postgres => database.execute(&format!("create schema {SCHEMA}")).await,
+    if ENGINE == Engine::Sqlite {
         // As the program leaves it: readers and the writer are not in each other's way.
-        Engine::Sqlite => database.execute("pragma journal_mode = wal").await,
-        Engine::Mariadb | Engine::Mysql => {}
+        database.execute("pragma journal_mode = wal").await;
     }
     let names = ["id", "truth", "words", "\"partition\"", "moment", "json", "ratio", "whole"];
     let columns: Vec<String> =
@@ -67,7 +56,7 @@ async fn filled(mirror: &Mirror) -> Database {
 
 #[tokio::test]
 async fn a_cell_is_read_as_what_was_written() {
-    let mirror = without_tables().await;
+    let mirror = Mirror::new().await;
     let database = filled(&mirror).await;
     let rows = database.rows("select * from things order by id desc").await;
     let [full, empty] = rows.as_slice() else { panic!("two rows, not {rows:?}") };
@@ -94,7 +83,7 @@ async fn a_cell_is_read_as_what_was_written() {
 
 #[tokio::test]
 async fn one_text_of_sql_serves_every_engine() {
-    let mirror = without_tables().await;
+    let mirror = Mirror::new().await;
     let database = filled(&mirror).await;
     assert_eq!(database.number("select count(*) from things").await, 2);
     assert_eq!(database.number("select sum(whole) from things").await, 12);
@@ -125,10 +114,9 @@ async fn one_text_of_sql_serves_every_engine() {
 /// What somebody else may do is not what the program may do.
 #[tokio::test]
 async fn the_role_of_the_program_makes_tables_in_its_own_database_only() {
-    let mirror = without_tables().await;
-    let program = Database::connect(ENGINE, &mirror.url(), SCHEMA).await.expect("it may connect");
+    let mirror = Mirror::new().await;
+    let program = mirror.made_by_its_role().await;
     if ENGINE == Engine::Postgres {
-        program.execute(&format!("create schema {SCHEMA}")).await;
         assert!(program.try_execute("create table public.mine (id bigint)").await.is_err());
     }
     program.execute("create table mine (id bigint primary key)").await;

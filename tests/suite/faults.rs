@@ -3,6 +3,7 @@
 
 use crate::ENGINE;
 use crate::support::judge::{Judge, Strictness};
+use crate::support::scene::{few, people};
 use crate::support::tls::{Authority, Flaw};
 use crate::support::{Api, Binary, Mirror, kit};
 use futures_util::future::join_all;
@@ -14,20 +15,11 @@ use kitmirror::simulator::{
 use kitmirror::store::Outcome;
 use std::time::Duration;
 
-/// A few pages of people in both versions, two parents of each kind, quick to compare.
-fn few() -> AccountPlan {
-    AccountPlan::new(120).tags(2).forms(2).sequences(2).broadcasts(3)
-}
-
 /// An account in whose v4 lists a page has 50 rows, as it has in v3.
 async fn paged_kit(plan: AccountPlan) -> (Simulator, Serving) {
     let (sim, serving) = kit(plan).await;
     sim.set_modes(|modes| modes.page_cap = Some(50));
     (sim, serving)
-}
-
-fn people(api: Api) -> &'static str {
-    if api == Api::V3 { "/v3/subscribers" } else { "/v4/subscribers" }
 }
 
 /// Every route that a run asks.

@@ -8,6 +8,7 @@ mod full_load;
 mod incremental;
 mod pagination;
 mod payloads;
+mod program;
 mod regressions;
 mod resume;
 mod store;

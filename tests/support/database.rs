@@ -98,17 +98,55 @@ impl Engine {
         }
     }
 
-    /// Names of tables and views, from the engine's catalogue.
+    /// Names and kinds of tables and views, from the engine's catalogue.
     fn catalogue(self) -> &'static str {
         match self {
-            Engine::Sqlite => "select name from sqlite_master where type in ('table', 'view') order by 1",
+            Engine::Sqlite => {
+                "select name, type = 'table' from sqlite_master where type in ('table', 'view') order by 1"
+            }
             Engine::Postgres => {
-                "select table_name from information_schema.tables \
+                "select table_name, table_type = 'BASE TABLE' from information_schema.tables \
                  where table_schema not in ('pg_catalog', 'information_schema') order by 1"
             }
             Engine::Mariadb | Engine::Mysql => {
-                "select table_name from information_schema.tables where table_schema = database() order by 1"
+                "select table_name, table_type = 'BASE TABLE' from information_schema.tables \
+                 where table_schema = database() order by 1"
             }
+        }
+    }
+
+    /// Names and types of a table's columns.
+    fn columns(self, table: &str) -> String {
+        match self {
+            Engine::Sqlite => format!("select name, type from pragma_table_info('{table}') order by cid"),
+            Engine::Postgres => format!(
+                "select column_name, data_type from information_schema.columns \
+                 where table_name = '{table}' order by ordinal_position"
+            ),
+            Engine::Mariadb | Engine::Mysql => format!(
+                "select column_name, column_type from information_schema.columns \
+                 where table_schema = database() and table_name = '{table}' order by ordinal_position"
+            ),
+        }
+    }
+
+    /// Sessions of others in the same database.
+    fn others(self) -> &'static str {
+        match self {
+            Engine::Sqlite => panic!("a file has no sessions"),
+            Engine::Postgres => {
+                "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+            }
+            Engine::Mariadb | Engine::Mysql => {
+                "select id from information_schema.processlist where db = database() and id <> connection_id()"
+            }
+        }
+    }
+
+    fn end_session(self, session: &str) -> String {
+        match self {
+            Engine::Postgres => format!("select pg_terminate_backend({session})"),
+            _ => format!("kill {session}"),
         }
     }
 }
@@ -131,31 +169,14 @@ type Cells = Vec<(String, Value)>;
 impl Database {
     /// Connects. On Postgres, names without a schema are those of `schema` from then on.
     pub async fn connect(engine: Engine, url: &str, schema: &str) -> Result<Self, sqlx::Error> {
-        let link = match engine {
-            Engine::Sqlite => Link::Sqlite(SqliteConnectOptions::from_str(url)?.connect().await?),
-            Engine::Postgres => {
-                let path = [("search_path", schema), ("datestyle", "ISO"), ("timezone", "UTC")];
-                let options = PgConnectOptions::from_str(url)?.options(path);
-                Link::Postgres(options.connect().await?)
-            }
-            Engine::Mariadb | Engine::Mysql => {
-                let mut link = MySqlConnectOptions::from_str(url)?.connect().await?;
-                let mode = "set session sql_mode = concat(@@sql_mode, ',ANSI_QUOTES')";
-                link.execute(raw_sql(mode)).await?;
-                Link::Mysql(link)
-            }
-        };
+        // On the heap: tests run many of these side by side on one small stack.
+        let link = Box::pin(Link::open(engine, url, schema)).await?;
         Ok(Database { engine, link: Mutex::new(link) })
     }
 
     /// Executes statements.
     pub async fn try_execute(&self, sql: &str) -> Result<(), sqlx::Error> {
-        let statements = raw_sql(AssertSqlSafe(sql));
-        match &mut *self.link.lock().await {
-            Link::Sqlite(link) => statements.execute(link).await.map(drop),
-            Link::Postgres(link) => statements.execute(link).await.map(drop),
-            Link::Mysql(link) => statements.execute(link).await.map(drop),
-        }
+        Box::pin(self.link.lock().await.execute(sql)).await
     }
 
     /// Executes statements.
@@ -192,6 +213,27 @@ impl Database {
         self.texts(self.engine.catalogue()).await
     }
 
+    /// Names of the tables there are.
+    pub async fn tables(&self) -> Vec<String> {
+        let all = self.lines(self.engine.catalogue()).await;
+        all.iter().filter_map(|line| line.strip_suffix("|1")).map(str::to_owned).collect()
+    }
+
+    /// Names and types of a table's columns.
+    pub async fn columns(&self, table: &str) -> Vec<String> {
+        self.lines(&self.engine.columns(table)).await
+    }
+
+    /// Ends the sessions of all others in this database; how many there were.
+    pub async fn cut_others(&self) -> usize {
+        let sessions = self.texts(self.engine.others()).await;
+        for session in &sessions {
+            // One that ended meanwhile is ended too.
+            let _ = self.try_execute(&self.engine.end_session(session)).await;
+        }
+        sessions.len()
+    }
+
     /// Closes it in good order.
     pub async fn close(self) {
         let closed = match self.link.into_inner() {
@@ -203,19 +245,44 @@ impl Database {
     }
 
     async fn cells(&self, sql: &str) -> Vec<Cells> {
-        let query = raw_sql(AssertSqlSafe(sql));
-        let rows: Result<Vec<Cells>, sqlx::Error> = match &mut *self.link.lock().await {
-            Link::Sqlite(link) => {
-                query.fetch_all(link).await.map(|rows| rows.iter().map(sqlite_cells).collect())
-            }
-            Link::Postgres(link) => {
-                query.fetch_all(link).await.map(|rows| rows.iter().map(postgres_cells).collect())
-            }
-            Link::Mysql(link) => {
-                query.fetch_all(link).await.map(|rows| rows.iter().map(mysql_cells).collect())
-            }
-        };
+        let rows = Box::pin(self.link.lock().await.fetch(sql)).await;
         rows.unwrap_or_else(|error| panic!("{error} in {sql}"))
+    }
+}
+
+impl Link {
+    async fn open(engine: Engine, url: &str, schema: &str) -> Result<Self, sqlx::Error> {
+        match engine {
+            Engine::Sqlite => Ok(Link::Sqlite(SqliteConnectOptions::from_str(url)?.connect().await?)),
+            Engine::Postgres => {
+                let path = [("search_path", schema), ("datestyle", "ISO"), ("timezone", "UTC")];
+                Ok(Link::Postgres(PgConnectOptions::from_str(url)?.options(path).connect().await?))
+            }
+            Engine::Mariadb | Engine::Mysql => {
+                let mut link = MySqlConnectOptions::from_str(url)?.connect().await?;
+                let mode = "set session sql_mode = concat(@@sql_mode, ',ANSI_QUOTES')";
+                link.execute(raw_sql(mode)).await?;
+                Ok(Link::Mysql(link))
+            }
+        }
+    }
+
+    async fn execute(&mut self, sql: &str) -> Result<(), sqlx::Error> {
+        let statements = raw_sql(AssertSqlSafe(sql));
+        match self {
+            Link::Sqlite(link) => statements.execute(link).await.map(drop),
+            Link::Postgres(link) => statements.execute(link).await.map(drop),
+            Link::Mysql(link) => statements.execute(link).await.map(drop),
+        }
+    }
+
+    async fn fetch(&mut self, sql: &str) -> Result<Vec<Cells>, sqlx::Error> {
+        let query = raw_sql(AssertSqlSafe(sql));
+        match self {
+            Link::Sqlite(link) => Ok(query.fetch_all(link).await?.iter().map(sqlite_cells).collect()),
+            Link::Postgres(link) => Ok(query.fetch_all(link).await?.iter().map(postgres_cells).collect()),
+            Link::Mysql(link) => Ok(query.fetch_all(link).await?.iter().map(mysql_cells).collect()),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use kitmirror::replication::{Report, Request, Silent, Stop};
 use kitmirror::service::Session;
 use kitmirror::simulator::{ACCESS_TOKEN, Serving, V3_SECRET, V4_KEY};
 use kitmirror::store::{Access, Store};
+use serde_json::Value;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -138,8 +139,24 @@ impl Mirror {
 
     /// A second connection to the database, as an analyst would have.
     pub async fn database(&self) -> Database {
-        let url = self.home.as_ref().map_or_else(|| self.file_url(), |home| home.analyst.clone());
-        Database::connect(ENGINE, &url, SCHEMA).await.expect("the mirror's database opens")
+        Database::connect(ENGINE, &self.analyst_url(), SCHEMA).await.expect("the mirror's database opens")
+    }
+
+    /// A connection with the program's rights, to an empty database in which they suffice to make tables.
+    pub async fn made_by_its_role(&self) -> Database {
+        if self.home.is_none() {
+            std::fs::write(self.file(), "").expect("an empty file is an empty database");
+        }
+        let database = Database::connect(ENGINE, &self.url(), SCHEMA).await.expect("the role may connect");
+        if ENGINE == Engine::Postgres {
+            database.execute(&format!("create schema {SCHEMA}")).await;
+        }
+        database
+    }
+
+    /// The database as an administrator of the server would name it, or its file.
+    fn analyst_url(&self) -> String {
+        self.home.as_ref().map_or_else(|| self.file_url(), |home| home.analyst.clone())
     }
 
     /// What somebody else does to the mirror's database.
@@ -171,6 +188,23 @@ impl Mirror {
         let lines = database.lines(sql).await;
         database.close().await;
         lines
+    }
+
+    /// All that is in it but the lease and the memory of the rate limit, which every start writes: names of
+    /// tables and columns, and their rows.
+    pub async fn contents(&self) -> Vec<String> {
+        let database = self.database().await;
+        let mut all = database.relations().await;
+        for table in database.tables().await.iter().filter(|table| *table != "sync_lease") {
+            let mut rows = database.rows(&format!("select * from \"{table}\"")).await;
+            rows.iter_mut().for_each(|row| drop(row.remove("sent_requests")));
+            let mut lines: Vec<String> = rows.into_iter().map(|row| Value::from(row).to_string()).collect();
+            lines.sort();
+            all.push(format!("{table}: {}", database.columns(table).await.join(", ")));
+            all.extend(lines);
+        }
+        database.close().await;
+        all
     }
 
     /// Names of the tables and views there are; none where there is no file yet.

@@ -18,6 +18,7 @@ pub use mirror::{Api, Mirror};
 pub use scene::Scene;
 
 use kitmirror::simulator::{AccountPlan, Serving, Simulator};
+use std::time::Duration;
 
 /// A simulator that answers as fast as it can, and where it listens.
 pub async fn kit(plan: AccountPlan) -> (Simulator, Serving) {
@@ -25,4 +26,15 @@ pub async fn kit(plan: AccountPlan) -> (Simulator, Serving) {
     kit.set_limit(None);
     let serving = kit.serve_locally().await.expect("a free port on loopback");
     (kit, serving)
+}
+
+/// Waits until somebody has asked for a path.
+pub async fn asked(sim: &Simulator, path: &str) {
+    for _ in 0..2_000 {
+        if sim.requests().iter().any(|one| one.path == path) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("nobody asked for {path}");
 }

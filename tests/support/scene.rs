@@ -145,6 +145,16 @@ pub fn narrow(subscribers: u64) -> AccountPlan {
     AccountPlan::new(subscribers).tags(1).forms(1).sequences(1).broadcasts(2)
 }
 
+/// A few pages of people in both versions, two parents of each kind, quick to compare.
+pub fn few() -> AccountPlan {
+    AccountPlan::new(120).tags(2).forms(2).sequences(2).broadcasts(3)
+}
+
+/// Where the people are.
+pub fn people(api: Api) -> &'static str {
+    if api == Api::V3 { "/v3/subscribers" } else { "/v4/subscribers" }
+}
+
 /// What a report says of one object.
 pub fn of<'r>(report: &'r Report, object: &str) -> &'r ObjectReport {
     report

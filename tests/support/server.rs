@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 /// The schema in which the program makes its tables on Postgres.
 pub const SCHEMA: &str = "kit";
 /// The role's name; its password is no secret, since what it opens is thrown away.
-const ROLE: &str = "kitmirror_suite";
-const PASSWORD: &str = "only-for-tests";
+pub const ROLE: &str = "kitmirror_suite";
+pub const PASSWORD: &str = "only-for-tests";
 /// What the role may do in its databases on MySQL and MariaDB.
 const GRANTS: &str =
     "select, insert, update, delete, create, alter, drop, index, references, create view, show view";
