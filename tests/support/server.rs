@@ -45,8 +45,7 @@ impl Home {
         keeper(engine, &admin).send(Wish::Create(name.clone(), done)).expect("the keeper lives");
         let created = created.await.expect("the keeper answers");
         created.unwrap_or_else(|error| panic!("{}\nno database on {engine:?}: {error}", advice(engine)));
-        let (scheme, place) = place(engine, &admin);
-        let url = format!("{scheme}://{ROLE}:{PASSWORD}@{place}/{name}");
+        let url = url_of_role(engine, &admin, &name) + &parameters(&admin);
         let analyst = with_database(&admin, &name);
         Home { name, url, analyst }
     }
@@ -81,27 +80,32 @@ fn admin(engine: Engine) -> String {
     url
 }
 
-/// Scheme, and host with port.
-fn place(engine: Engine, admin: &str) -> (&'static str, String) {
-    match engine {
+/// How the role gets into a database, but for the parameters after it.
+fn url_of_role(engine: Engine, admin: &str, database: &str) -> String {
+    let (scheme, host, port) = match engine {
         Engine::Postgres => {
             let options = PgConnectOptions::from_str(admin).expect("a URL of Postgres");
-            ("postgres", format!("{}:{}", options.get_host(), options.get_port()))
+            ("postgres", options.get_host().to_owned(), options.get_port())
         }
         _ => {
             let options = MySqlConnectOptions::from_str(admin).expect("a URL of MySQL");
-            ("mysql", format!("{}:{}", options.get_host(), options.get_port()))
+            ("mysql", options.get_host().to_owned(), options.get_port())
         }
-    }
+    };
+    format!("{scheme}://{ROLE}:{PASSWORD}@{host}:{port}/{database}")
+}
+
+/// What stands after a URL's database, such as `?ssl-mode=disabled`: what holds for the administrator's way to
+/// the server holds for the role's.
+fn parameters(admin: &str) -> String {
+    admin.split_once('?').map(|(_, given)| format!("?{given}")).unwrap_or_default()
 }
 
 /// The same server and user, another database.
 fn with_database(admin: &str, name: &str) -> String {
-    let (address, parameters) = admin.split_once('?').map_or((admin, None), |(a, p)| (a, Some(p)));
-    let (scheme, rest) = address.split_once("://").expect("a URL has a scheme");
-    let server = rest.split('/').next().unwrap_or_default();
-    let parameters = parameters.map(|given| format!("?{given}")).unwrap_or_default();
-    format!("{scheme}://{server}/{name}{parameters}")
+    let (scheme, rest) = admin.split_once("://").expect("a URL has a scheme");
+    let server = rest.split(['/', '?']).next().unwrap_or_default();
+    format!("{scheme}://{server}/{name}{}", parameters(admin))
 }
 
 static KEEPER: OnceLock<UnboundedSender<Wish>> = OnceLock::new();
@@ -153,6 +157,14 @@ async fn prepared(engine: Engine, admin: &str) -> Result<Database, sqlx::Error> 
         ),
     };
     server.try_execute(&role).await?;
+    if engine == Engine::Mysql {
+        // MySQL takes a password without TLS from those only who came with TLS before, and remembers them.
+        let first =
+            Database::connect(engine, &url_of_role(engine, admin, "information_schema"), SCHEMA).await;
+        if let Ok(first) = first {
+            first.close().await;
+        }
+    }
     let now = Utc::now().timestamp();
     for name in server.texts(databases).await {
         let born = name.split('_').nth(1).and_then(|seconds| seconds.parse::<i64>().ok());
