@@ -48,14 +48,6 @@ impl Engine {
         }
     }
 
-    /// An expression as text.
-    pub fn as_text(self, expression: &str) -> String {
-        match self {
-            Engine::Mariadb | Engine::Mysql => format!("cast({expression} as char)"),
-            Engine::Sqlite | Engine::Postgres => format!("cast({expression} as text)"),
-        }
-    }
-
     /// From now on a table refuses the rows with these ids.
     pub fn refuse(self, table: &str, ids: &str) -> String {
         match self {
@@ -205,7 +197,7 @@ impl Database {
     pub async fn number(&self, sql: &str) -> i64 {
         let rows = self.cells(sql).await;
         let [row] = rows.as_slice() else { panic!("{} rows of {sql}", rows.len()) };
-        row[0].1.as_i64().unwrap_or_else(|| panic!("{} is no number: {sql}", row[0].1))
+        text(&row[0].1, "null").parse().unwrap_or_else(|_| panic!("{} is no number: {sql}", row[0].1))
     }
 
     /// Names of the tables and views there are.

@@ -32,7 +32,7 @@ pub struct Home {
 }
 
 enum Wish {
-    Create(String, oneshot::Sender<Result<(), sqlx::Error>>),
+    Create(String, oneshot::Sender<Result<(), String>>),
     Drop(String),
 }
 
@@ -44,7 +44,7 @@ impl Home {
         let (done, created) = oneshot::channel();
         keeper(engine, &admin).send(Wish::Create(name.clone(), done)).expect("the keeper lives");
         let created = created.await.expect("the keeper answers");
-        created.unwrap_or_else(|error| panic!("{}\nno database on {engine:?}: {error}", advice(engine)));
+        created.unwrap_or_else(|error| panic!("no database on {engine:?}: {error}\n{}", advice(engine)));
         let url = url_of_role(engine, &admin, &name) + &parameters(&admin);
         let analyst = with_database(&admin, &name);
         Home { name, url, analyst }
@@ -126,12 +126,16 @@ fn keeper(engine: Engine, admin: &str) -> &'static UnboundedSender<Wish> {
 
 async fn keep(engine: Engine, admin: &str, mut wishes: UnboundedReceiver<Wish>) {
     let server = prepared(engine, admin).await;
-    let server = server.unwrap_or_else(|error| panic!("{}\n{engine:?}: {error}", advice(engine)));
     while let Some(wish) = wishes.recv().await {
-        match wish {
-            Wish::Create(name, done) => drop(done.send(create(engine, &server, &name).await)),
-            // Who cannot be dropped now is swept by a later run.
-            Wish::Drop(name) => drop(server.try_execute(&dropping(engine, &name)).await),
+        match (wish, &server) {
+            (Wish::Create(name, done), Ok(server)) => {
+                let created = create(engine, server, &name).await;
+                drop(done.send(created.map_err(|error| error.to_string())));
+            }
+            (Wish::Create(_, done), Err(error)) => drop(done.send(Err(error.to_string()))),
+            // One that cannot be dropped now is dropped by a later run.
+            (Wish::Drop(name), Ok(server)) => drop(server.try_execute(&dropping(engine, &name)).await),
+            (Wish::Drop(_), Err(_)) => {}
         }
     }
 }
