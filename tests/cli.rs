@@ -1,12 +1,12 @@
 //! The command line as people and schedulers meet it: exit codes, one clear message with advice, nothing
 //! changed by a mistake, and no secret or personal data in any byte of output.
 
-use crate::support::binary::Ran;
+use crate::support::binary::{Ran, listing};
 use crate::support::judge::{Judge, Strictness};
-use crate::support::{Api, Binary, Mirror, kit};
+use crate::support::scene::{few, people};
+use crate::support::{Api, Binary, Mirror, asked, kit};
 use base64::Engine as _;
 use futures_util::future::join_all;
-use kitmirror::model::objects;
 use kitmirror::simulator::{
     ACCESS_TOKEN, AccountPlan, Action, Blank, Credentials, Fault, Junk, RetryHint, Serving, Simulator,
     V3_SECRET, V4_KEY,
@@ -15,55 +15,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-fn few() -> AccountPlan {
-    AccountPlan::new(120).tags(2).forms(2).sequences(2).broadcasts(3)
-}
-
-fn people(api: Api) -> &'static str {
-    if api == Api::V3 { "/v3/subscribers" } else { "/v4/subscribers" }
-}
-
-/// Names and sizes of all that is in a folder.
-fn listing(folder: &Path) -> Vec<(String, u64)> {
-    let mut all: Vec<(String, u64)> = std::fs::read_dir(folder)
-        .expect("the folder can be read")
-        .map(|entry| entry.expect("an entry"))
-        .map(|entry| (entry.file_name().display().to_string(), entry.metadata().expect("its data").len()))
-        .collect();
-    all.sort();
-    all
-}
-
-/// Everything in a mirror but the lease and the memory of the rate limit, which every start writes.
-async fn contents(mirror: &Mirror) -> Vec<String> {
-    let mut all = mirror.texts("select sql from sqlite_master order by name").await;
-    let tables = "select name from sqlite_master where type = 'table' and name <> 'sync_lease' order by name";
-    for table in mirror.texts(tables).await {
-        let columns = format!(
-            "select group_concat('\"' || name || '\"') from pragma_table_info('{table}') where name <> 'sent_requests'"
-        );
-        let columns = mirror.texts(&columns).await.remove(0);
-        all.extend(mirror.texts(&format!("select json_array({columns}) from \"{table}\" order by 1")).await);
-    }
-    all
-}
-
-/// One error, in one line, with advice in the next.
-#[track_caller]
-fn one_error(ran: &Ran) {
-    let errors: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
-    assert_eq!(errors.len(), 1, "{}", ran.stderr);
-    let advice = ran.stderr.lines().skip_while(|line| !line.starts_with("error: ")).nth(1);
-    assert!(advice.is_some_and(|line| line.starts_with("  ") && line.ends_with('.')), "{}", ran.stderr);
-    assert_eq!(ran.stdout, "");
-}
-
 /// A run that is refused: that code, one error that holds these words, and a folder left as it was.
 async fn is_refused(binary: &Binary, folder: &Path, code: i32, words: &[&str]) -> Ran {
     let before = listing(folder);
     let ran = binary.run(&["sync"]).await;
     ran.ended_with(code).says(words);
-    one_error(&ran);
+    ran.tells_one_error();
     assert_eq!(listing(folder), before);
     ran
 }
@@ -72,7 +29,7 @@ async fn is_refused(binary: &Binary, folder: &Path, code: i32, words: &[&str]) -
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_that_are_wrong_are_all_told_at_once() {
     let (sim, serving) = kit(few()).await;
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     let folder = mirror.folder();
     let file = folder.join("mine.toml");
     std::fs::write(
@@ -122,7 +79,7 @@ async fn settings_that_are_wrong_are_all_told_at_once() {
 /// S-05. Plain http is for this machine only.
 #[tokio::test(flavor = "multi_thread")]
 async fn plain_http_to_another_machine_is_refused() {
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     let binary = Binary::bare(mirror.folder())
         .set("KIT_API_KEY", "a-key")
         .set("KITMIRROR_KIT_API_URL", "http://api.kit.com/v4");
@@ -142,7 +99,7 @@ async fn a_credential_that_is_not_accepted_ends_it_at_once() {
     ];
     let before = sim.request_count();
     for (api, name, credential) in cases {
-        let mirror = Mirror::new();
+        let mirror = Mirror::new().await;
         let binary = Binary::of(&mirror, &serving, api).set(name, credential);
         let words = ["does not accept the credential", "not interchangeable", "kitmirror check"];
         let ran = is_refused(&binary, mirror.folder(), 2, &words).await;
@@ -152,12 +109,12 @@ async fn a_credential_that_is_not_accepted_ends_it_at_once() {
     assert_eq!(sim.request_count() - before, cases.len() as u64, "asked once each");
 
     // Nor is a mirror that is there touched by it.
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     mirror.sync(&serving, Api::V4).await;
-    let before = contents(&mirror).await;
+    let before = mirror.contents().await;
     let binary = Binary::of(&mirror, &serving, Api::V4).set("KITMIRROR_KIT_API_KEY", "no-such-key");
     binary.run(&["sync", "--full"]).await.ended_with(2);
-    assert_eq!(contents(&mirror).await, before);
+    assert_eq!(mirror.contents().await, before);
 }
 
 /// H-05. A port nobody listens on, a name nobody knows: told after a few tries, within ten seconds.
@@ -167,7 +124,7 @@ async fn a_host_that_cannot_be_reached_is_told_soon() {
         std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
     let urls = [format!("http://{closed}/v4"), "https://no-such-host.invalid/v4".to_owned()];
     join_all(urls.map(|url| async move {
-        let mirror = Mirror::new();
+        let mirror = Mirror::new().await;
         let binary = Binary::bare(mirror.folder())
             .set("KIT_API_KEY", "a-key")
             .set("KITMIRROR_KIT_API_URL", url.as_str());
@@ -182,7 +139,7 @@ async fn a_host_that_cannot_be_reached_is_told_soon() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_url_without_a_kit_api_is_told() {
     let (_sim, serving) = kit(few()).await;
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     let url = format!("http://{}/v4/v4", serving.addr());
     let binary = Binary::of(&mirror, &serving, Api::V4).set("KITMIRROR_KIT_API_URL", url);
     is_refused(&binary, mirror.folder(), 2, &["/v3 or /v4"]).await;
@@ -192,7 +149,7 @@ async fn a_url_without_a_kit_api_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_cannot_be_opened_is_told_and_left_alone() {
     let (_sim, serving) = kit(few()).await;
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     let url = format!("sqlite://{}/nowhere/mirror.db", mirror.folder().display());
     let binary = Binary::of(&mirror, &serving, Api::V4);
     is_refused(
@@ -211,174 +168,10 @@ async fn a_database_that_cannot_be_opened_is_told_and_left_alone() {
     assert_eq!(std::fs::read_to_string(mirror.file()).expect("it can be read"), letter);
 }
 
-/// A-06, M26. The mirror of one account does not take in another.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_mirror_of_another_account_is_left_alone() {
-    for api in Api::VERSIONS {
-        let (_sim, serving) = kit(few()).await;
-        let (_other, elsewhere) = kit(few().of_account(78, "Somebody Else")).await;
-        let mirror = Mirror::new();
-        mirror.sync(&serving, api).await;
-        let before = contents(&mirror).await;
-        let ran = Binary::of(&mirror, &elsewhere, api).run(&["sync", "--full"]).await;
-        ran.ended_with(2).says(&["Alder & Finch Letters", "Somebody Else", "database_url"]);
-        one_error(&ran);
-        assert_eq!(contents(&mirror).await, before);
-    }
-}
-
-/// V-03. A database that a newer kitmirror has migrated.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_newer_schema_is_left_alone() {
-    let (_sim, serving) = kit(few()).await;
-    let mirror = Mirror::new();
-    mirror.sync(&serving, Api::V4).await;
-    let database = mirror.database().await;
-    let newer = "insert into refinery_schema_history (version, name, applied_on, checksum) \
-                 values (999, 'wonders', '2031-01-01T00:00:00Z', '1')";
-    sqlx::query(newer).execute(&database).await.expect("the history can be written");
-    database.close().await;
-    let before = contents(&mirror).await;
-    let binary = Binary::of(&mirror, &serving, Api::V4);
-    for command in [&["sync"][..], &["migrate"], &["status"], &["schema", "--check"]] {
-        let ran = binary.run(command).await;
-        ran.ended_with(4).says(&["999", "newer kitmirror", "left untouched"]);
-        one_error(&ran);
-    }
-    assert_eq!(contents(&mirror).await, before);
-}
-
-/// V-05. Somebody else's table of one of our names: refused, and not one byte of the file is changed.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_foreign_table_of_our_name_is_left_alone() {
-    let (_sim, serving) = kit(few()).await;
-    let mirror = Mirror::new();
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(mirror.file()).create_if_missing(true);
-    let database = sqlx::SqlitePool::connect_with(options).await.expect("a database");
-    sqlx::query("create table tags (name text)").execute(&database).await.expect("a table");
-    sqlx::query("insert into tags values ('mine')").execute(&database).await.expect("a row");
-    database.close().await;
-    let before = std::fs::read(mirror.file()).expect("it can be read");
-    let binary = Binary::of(&mirror, &serving, Api::V4);
-    let ran = binary.run(&["sync"]).await;
-    ran.ended_with(4).says(&["already a table \"tags\"", "left untouched"]);
-    one_error(&ran);
-    binary.run(&["migrate"]).await.ended_with(4);
-    assert_eq!(mirror.texts("select name from tags").await, ["mine"]);
-    assert_eq!(mirror.number("select count(*) from sqlite_master").await, 1);
-    assert!(std::fs::read(mirror.file()).expect("it can be read") == before, "the file was changed");
-}
-
-/// D-10. What somebody changed in our tables is named, by `sync` and by `schema --check`.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_changed_table_is_named() {
-    let changes = [
-        ("alter table tags rename column name to title", "tags.name: is missing"),
-        ("alter table forms drop column uid", "forms.uid: is missing"),
-        ("drop view cancelled_subscribers", "cancelled_subscribers: the view is missing"),
-        (
-            "alter table forms add column mine text not null default ''",
-            "forms.mine: was added and must not be null",
-        ),
-    ];
-    for (change, named) in changes {
-        let (_sim, serving) = kit(few()).await;
-        let mirror = Mirror::new();
-        let binary = Binary::of(&mirror, &serving, Api::V4);
-        binary.run(&["migrate"]).await.ended_with(0);
-        binary.run(&["schema", "--check"]).await.ended_with(0);
-        let database = mirror.database().await;
-        // The view over both tables would keep a column from being renamed.
-        for statement in ["pragma legacy_alter_table = on", change] {
-            sqlx::query(statement).execute(&database).await.expect(statement);
-        }
-        database.close().await;
-        let ran = binary.run(&["sync"]).await;
-        ran.ended_with(4).says(&[named, "schema --check"]);
-        one_error(&ran);
-        let ran = binary.run(&["schema", "--check"]).await;
-        ran.ended_with(4);
-        assert!(ran.stdout.contains(named), "{}", ran.stdout);
-        let differences = binary.run(&["schema", "--check", "--json"]).await;
-        assert!(differences.json().as_array().is_some_and(|all| !all.is_empty()));
-    }
-}
-
-/// A mirror that is not there yet is not made by looking at it.
-#[tokio::test(flavor = "multi_thread")]
-async fn looking_at_a_mirror_that_is_not_there_makes_none() {
-    let mirror = Mirror::new();
-    let binary = Binary::bare(mirror.folder()).set("DATABASE_URL", mirror.url());
-    for command in [&["status"][..], &["status", "--json"], &["schema", "--check"]] {
-        let ran = binary.run(command).await;
-        ran.ended_with(3).says(&["there is no mirror yet", "kitmirror sync"]);
-        one_error(&ran);
-    }
-    assert_eq!(listing(mirror.folder()), []);
-}
-
-/// What scripts read: the report of a run, and the state of a mirror.
-#[tokio::test(flavor = "multi_thread")]
-async fn sync_and_status_speak_json() {
-    for api in Api::VERSIONS {
-        let (_sim, serving) = kit(few()).await;
-        let mirror = Mirror::new();
-        let binary = Binary::of(&mirror, &serving, api);
-        let report = binary.run(&["sync", "--json"]).await;
-        let report = report.ended_with(0).json();
-        assert_eq!((&report["complete"], &report["error"]), (&true.into(), &serde_json::Value::Null));
-        let runs = report["objects"].as_array().expect("a list");
-        assert_eq!(runs.len(), 9, "the tenth is a view");
-        let fields = [
-            "object",
-            "mode",
-            "outcome",
-            "requests",
-            "retries",
-            "pages",
-            "rows_read",
-            "rows_inserted",
-            "rows_updated",
-            "rows_quarantined",
-            "duration_ms",
-            "error",
-            "advice",
-        ];
-        for run in runs {
-            assert!(fields.iter().all(|field| run.get(field).is_some()), "{run}");
-            assert_eq!((&run["mode"], &run["outcome"]), (&"full".into(), &"complete".into()));
-        }
-        let sum: u64 = runs.iter().filter_map(|run| run["rows_inserted"].as_u64()).sum();
-        assert_eq!(report["total"]["rows_inserted"], sum);
-
-        let status = binary.run(&["status", "--json"]).await;
-        let status = status.ended_with(0).json();
-        let version = if api == Api::V3 { "v3" } else { "v4" };
-        assert_eq!(
-            (&status["account"], &status["api_version"]),
-            (&"Alder & Finch Letters".into(), &version.into())
-        );
-        let shown = status["objects"].as_array().expect("a list");
-        let names: Vec<&str> = shown.iter().filter_map(|one| one["object"].as_str()).collect();
-        assert_eq!(names, objects::names());
-        for one in shown {
-            let rows = mirror
-                .number(&format!("select count(*) from {}", one["object"].as_str().expect("a name")))
-                .await;
-            assert_eq!((&one["state"], &one["rows"]), (&"ok".into(), &rows.into()), "{one}");
-            assert!(
-                one["last_complete_at"].is_string()
-                    && one["lag_seconds"].as_i64().is_some_and(|lag| lag < 60)
-            );
-        }
-        binary.run(&["status"]).await.ended_with(0);
-    }
-}
-
 /// S-01. The settings are shown, the secrets among them are not.
 #[tokio::test(flavor = "multi_thread")]
 async fn config_shows_everything_but_secrets() {
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     let secret = mirror.folder().join("secret");
     std::fs::write(&secret, "canary-5ecret\n").expect("the file is written");
     std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).expect("its mode is set");
@@ -394,29 +187,10 @@ async fn config_shows_everything_but_secrets() {
     }
 }
 
-/// V-06. Who may not create tables has them made by hand, from what `schema` prints.
-#[tokio::test(flavor = "multi_thread")]
-async fn tables_made_by_hand_from_what_is_printed_are_used_as_they_are() {
-    let (_kit, serving) = kit(AccountPlan::small()).await;
-    let mirror = Mirror::new();
-    let binary = Binary::of(&mirror, &serving, Api::V4);
-    let printed = binary.run(&["schema"]).await;
-    printed.ended_with(0);
-    std::fs::File::create(mirror.file()).expect("an empty file");
-    mirror.execute(&printed.stdout).await;
-    let migrated = binary.run(&["migrate", "--json"]).await;
-    assert_eq!(migrated.json()["applied"], serde_json::json!([]), "{}", migrated.output());
-    binary.run(&["schema", "--check"]).await.ended_with(0);
-    binary.run(&["sync"]).await.ended_with(0);
-
-    let one = binary.run(&["schema", "--object", "SubscriberTags"]).await;
-    assert!(one.stdout.contains("create view \"subscriber_tags\"") && !one.stdout.contains("create table"));
-}
-
 /// Every command explains itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn help_of_every_command() {
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     let binary = Binary::bare(mirror.folder());
     let top = binary.run(&["--help"]).await;
     top.ended_with(0);
@@ -441,7 +215,7 @@ async fn help_of_every_command() {
 /// Scripts for every shell, for the command that is there.
 #[tokio::test(flavor = "multi_thread")]
 async fn completions_for_every_shell() {
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     let binary = Binary::bare(mirror.folder());
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let ran = binary.run(&["completions", shell]).await;
@@ -528,7 +302,7 @@ fn keeps_quiet(ran: &Ran, sim: &Simulator) {
 /// Nor in any table.
 async fn holds_no_secret(mirror: &Mirror) {
     let everything =
-        contents(mirror).await.concat() + &mirror.texts("select owner from sync_lease").await.concat();
+        mirror.contents().await.concat() + &mirror.texts("select owner from sync_lease").await.concat();
     for secret in all_spellings() {
         assert!(!everything.contains(&secret), "{secret} is in the database");
     }
@@ -541,7 +315,7 @@ const ALL: [Api; 3] = [Api::V3, Api::V4, Api::Token];
 async fn a_run_that_goes_well_tells_no_secret() {
     join_all(ALL.map(|api| async move {
         let (sim, serving) = guarded().await;
-        let mirror = Mirror::new();
+        let mirror = Mirror::new().await;
         let binary = with_canary(&mirror, &serving, api);
         for format in ["text", "json"] {
             let binary = binary.clone().set("KITMIRROR_LOG_FORMAT", format);
@@ -578,7 +352,7 @@ async fn tells_no_secret_in(chosen: &[usize]) {
             for action in actions {
                 sim.faults().add(Fault::new(action).on(people(api)).nth(2));
             }
-            let mirror = Mirror::new();
+            let mirror = Mirror::new().await;
             let ran = with_canary(&mirror, &serving, api).run(&["-vv", "sync"]).await;
             assert!(ran.code == 0 || ran.code == 5, "{}", ran.stderr);
             keeps_quiet(&ran, &sim);
@@ -618,7 +392,7 @@ async fn a_run_that_cannot_begin_tells_no_secret() {
         let echo = format!(r#"{{"errors":["{} is wrong"]}}"#, own_canary(api));
         async move {
             let (sim, serving) = guarded().await;
-            let mirror = Mirror::new();
+            let mirror = Mirror::new().await;
             let binary = with_canary(&mirror, &serving, api);
             sim.faults().add(Fault::new(Action::Junk(Junk::Json(echo))).on("account").nth(1));
             sim.faults().add(Fault::new(Action::AnswerWith(401)).on("account").nth(1));
@@ -638,7 +412,7 @@ async fn a_proxy_in_the_environment_sees_no_credential() {
     join_all(ALL.map(|api| async move {
         let (_sim, serving) = guarded().await;
         let (proxy, listening) = kit(few()).await;
-        let mirror = Mirror::new();
+        let mirror = Mirror::new().await;
         let address = format!("http://{}", listening.addr());
         let binary = with_canary(&mirror, &serving, api).set("HTTP_PROXY", address.as_str());
         let binary = binary.set("http_proxy", address.as_str()).set("ALL_PROXY", address.as_str());
@@ -655,7 +429,7 @@ async fn names_from_kit_cannot_drive_a_terminal() {
     let name = "Letters\u{1b}[2J\u{7}\r\nerror: all is lost";
     for api in Api::VERSIONS {
         let (_sim, serving) = kit(few().of_account(77, name)).await;
-        let mirror = Mirror::new();
+        let mirror = Mirror::new().await;
         let binary = Binary::of(&mirror, &serving, api);
         let (_other, elsewhere) = kit(few().of_account(78, &name.repeat(2))).await;
         let refused = Binary::of(&mirror, &elsewhere, api);
@@ -674,7 +448,7 @@ async fn names_from_kit_cannot_drive_a_terminal() {
 async fn a_mirror_is_readable_for_its_owner_only() {
     let (sim, serving) = kit(few()).await;
     sim.faults().add(Fault::new(Action::StallBeforeHeaders).on("/v4/subscribers"));
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     let running = Binary::of(&mirror, &serving, Api::V4).start_after("umask 000", &["sync"]);
     asked(&sim, "/v4/subscribers").await;
     let mut names: Vec<String> = Vec::new();
@@ -688,115 +462,12 @@ async fn a_mirror_is_readable_for_its_owner_only() {
     running.kill().await;
 }
 
-/// Waits until somebody has asked for a path.
-async fn asked(sim: &Simulator, path: &str) {
-    for _ in 0..2_000 {
-        if sim.requests().iter().any(|one| one.path == path) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("nobody asked for {path}");
-}
-
-/// C-01, C-02. One writes, the other is told who does.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_second_kitmirror_is_told_who_is_at_work() {
-    let (sim, serving) = kit(few()).await;
-    let stall = sim.faults().add(Fault::new(Action::StallBeforeHeaders).on("/v4/subscribers"));
-    let mirror = Mirror::new();
-    let binary = Binary::of(&mirror, &serving, Api::V4);
-    let first = binary.start(&["sync"]);
-    asked(&sim, "/v4/subscribers").await;
-    let before = sim.request_count();
-    let pid = format!("/{}/", first.id());
-    for command in [&["sync"][..], &["sync", "--full"]] {
-        let ran = binary.run(command).await;
-        ran.ended_with(75).says(&["another kitmirror", &pid, "Only one kitmirror writes"]);
-        one_error(&ran);
-    }
-    assert_eq!(sim.request_count(), before, "nothing was asked for nothing");
-    binary.run(&["status"]).await.ended_with(5);
-
-    // Killed without warning, it leaves a lease that need not be waited for.
-    first.kill().await;
-    sim.faults().remove(stall);
-    binary.run(&["sync"]).await.ended_with(0);
-    Judge::compare(&mirror, &sim, Api::V4, Strictness::Equal).await.agrees();
-}
-
-/// C-03, M29. Paused, overtaken and woken: it writes nothing more, and what the other one did stands.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_kitmirror_that_was_overtaken_while_it_slept_writes_nothing() {
-    for api in Api::VERSIONS {
-        let (sim, serving) = kit(few()).await;
-        sim.faults().add(Fault::new(Action::Delay(Duration::from_millis(700))).on(people(api)).nth(1));
-        let mirror = Mirror::new();
-        let binary = Binary::of(&mirror, &serving, api);
-        let first = binary.start(&["sync"]);
-        asked(&sim, people(api)).await;
-        first.signal("STOP");
-        let database = mirror.database().await;
-        let expired = "update sync_lease set expires_at = '2001-01-01T00:00:00.000000Z'";
-        sqlx::query(expired).execute(&database).await.expect("the lease can be written");
-        database.close().await;
-        binary.run(&["sync"]).await.ended_with(0);
-        let after = contents(&mirror).await;
-        first.signal("CONT");
-        first.end().await.ended_with(75).says(&["another kitmirror has taken over"]);
-        assert_eq!(contents(&mirror).await, after);
-        binary.run(&["status"]).await.ended_with(0);
-        Judge::compare(&mirror, &sim, api, Strictness::Equal).await.agrees();
-    }
-}
-
-/// K-03. Asked to stop in the middle of a request, while it waits for another try, and before it has
-/// even begun: it ends within five seconds, says so by its code, and the next run makes up for it.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_signal_ends_it_soon_and_nothing_is_lost() {
-    let waits = [
-        (Action::StallBeforeHeaders, false),
-        (Action::StallBody { after: 10 }, false),
-        (Action::TooMany(RetryHint::Seconds(600), Blank::Empty), false),
-        (Action::Status(503, Blank::Empty), false),
-        (Action::StallBeforeHeaders, true),
-        (Action::TooMany(RetryHint::Seconds(60), Blank::Empty), true),
-    ];
-    let cases = Api::VERSIONS.into_iter().flat_map(|api| {
-        waits.clone().into_iter().zip([("TERM", 143), ("INT", 130)].into_iter().cycle()).map(
-            move |((action, at_first), (signal, code))| async move {
-                let (sim, serving) = kit(few()).await;
-                let mirror = Mirror::new();
-                let binary = Binary::of(&mirror, &serving, api);
-                let path = match (at_first, api) {
-                    (false, _) => people(api),
-                    (true, Api::V3) => "/v3/account",
-                    (true, _) => "/v4/account",
-                };
-                let fault = sim.faults().add(Fault::new(action.clone()).on(path));
-                let running = binary.start(&["sync"]);
-                asked(&sim, path).await;
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                running.signal(signal);
-                let asked_at = std::time::Instant::now();
-                let ran = running.end().await;
-                ran.ended_with(code).says(&["Run it again"]);
-                assert!(asked_at.elapsed() < Duration::from_secs(5), "{action:?}: {:?}", asked_at.elapsed());
-                sim.faults().remove(fault);
-                binary.run(&["sync"]).await.ended_with(0);
-                Judge::compare(&mirror, &sim, api, Strictness::Equal).await.agrees();
-            },
-        )
-    });
-    join_all(cases).await;
-}
-
 /// D-04. No more room for the file: told as such, the database is whole, and the next run goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_told_and_made_up_for() {
     join_all(Api::VERSIONS.map(|api| async move {
         let (sim, serving) = kit(AccountPlan::new(2_000)).await;
-        let mirror = Mirror::new();
+        let mirror = Mirror::new().await;
         let binary = Binary::of(&mirror, &serving, api);
         // The largest file allowed, in blocks of 512 bytes; the signal that would kill is ignored.
         let ran = binary.start_after("trap '' XFSZ; ulimit -f 600", &["sync"]).end().await;
@@ -812,7 +483,7 @@ async fn a_full_disk_is_told_and_made_up_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_opens_v4() {
     let (sim, serving) = kit(few()).await;
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     Binary::of(&mirror, &serving, Api::Token).run(&["sync"]).await.ended_with(0);
     let bearer = format!("Bearer {ACCESS_TOKEN}");
     assert!(sim.requests().iter().all(|one| one.header("authorization") == Some(&bearer)));

@@ -48,6 +48,13 @@ impl Binary {
         binary
     }
 
+    /// With nothing but where a mirror is.
+    pub fn at(mirror: &Mirror) -> Self {
+        let mut binary = Binary::bare(mirror.folder());
+        binary.environment.extend(mirror.place());
+        binary
+    }
+
     /// With that variable, in place of an earlier value.
     #[must_use]
     pub fn set(mut self, name: &str, value: impl Into<String>) -> Self {
@@ -158,6 +165,16 @@ impl Ran {
         self
     }
 
+    /// Panics unless it told one error, in one line, with advice in the next, and nothing else on stdout.
+    #[track_caller]
+    pub fn tells_one_error(&self) {
+        let errors: Vec<&str> = self.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+        assert_eq!(errors.len(), 1, "{}", self.stderr);
+        let advice = self.stderr.lines().skip_while(|line| !line.starts_with("error: ")).nth(1);
+        assert!(advice.is_some_and(|line| line.starts_with("  ") && line.ends_with('.')), "{}", self.stderr);
+        assert_eq!(self.stdout, "");
+    }
+
     /// All it printed.
     pub fn output(&self) -> String {
         format!("{}\n{}", self.stdout, self.stderr)
@@ -168,4 +185,15 @@ impl Ran {
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in\n{}", self.stdout))
     }
+}
+
+/// Names and sizes of all that is in a folder.
+pub fn listing(folder: &Path) -> Vec<(String, u64)> {
+    let mut all: Vec<(String, u64)> = std::fs::read_dir(folder)
+        .expect("the folder can be read")
+        .map(|entry| entry.expect("an entry"))
+        .map(|entry| (entry.file_name().display().to_string(), entry.metadata().expect("its data").len()))
+        .collect();
+    all.sort();
+    all
 }

@@ -3,14 +3,13 @@
 //! O1 complete: everything a list shows is there. O2 unique: nothing is there twice, nothing that never
 //! was. O3 faithful: each column is what the API served.
 
+use super::database::{Database, same_json, shown};
 use super::mirror::{Api, Mirror};
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use kitmirror::simulator::{
     Account, Modes, Parent, Scope, SequenceRows, Simulator, TruthMember, TruthSubscriber,
 };
 use serde_json::{Map, Value, json};
-use sqlx::sqlite::{SqlitePool, SqliteRow};
-use sqlx::{Column as _, Row as _, TypeInfo as _, ValueRef as _};
 use std::collections::BTreeMap;
 
 /// How much of the truth a mirror has to hold.
@@ -72,13 +71,10 @@ impl Judge {
         &self.differences
     }
 
-    async fn stored(&mut self, database: &SqlitePool, table: &str, key: &[&str]) -> Rows {
+    async fn stored(&mut self, database: &Database, table: &str, key: &[&str]) -> Rows {
         let sql = format!("select * from {table} where _deleted_at is null");
-        let rows =
-            sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(database).await.expect("the table can be read");
         let mut stored = Rows::new();
-        for row in &rows {
-            let cells = cells(row);
+        for cells in database.rows(&sql).await {
             let id: Vec<i64> =
                 key.iter().map(|name| cells[*name].as_i64().expect("ids are integers")).collect();
             if stored.insert(id.clone(), cells).is_some() {
@@ -145,28 +141,13 @@ fn short(value: &Value) -> String {
 /// Equal as an analyst would see it: JSON by meaning, everything else to the letter.
 fn same(expected: &Value, found: &Value) -> bool {
     match (expected, found) {
+        // Where the engine knows no JSON, a column of it is text.
         (Value::Object(_) | Value::Array(_), Value::String(text)) => {
             serde_json::from_str::<Value>(text).is_ok_and(|found| found == *expected)
         }
+        (Value::Object(_) | Value::Array(_), _) => same_json(expected, found),
         _ => expected == found,
     }
-}
-
-fn cells(row: &SqliteRow) -> Map<String, Value> {
-    row.columns()
-        .iter()
-        .map(|column| {
-            let raw = row.try_get_raw(column.ordinal()).expect("a cell");
-            let value = if raw.is_null() {
-                Value::Null
-            } else if raw.type_info().name() == "INTEGER" {
-                json!(row.get_unchecked::<i64, _>(column.ordinal()))
-            } else {
-                json!(row.get_unchecked::<String, _>(column.ordinal()))
-            };
-            (column.name().to_owned(), value)
-        })
-        .collect()
 }
 
 fn object(value: Value) -> Map<String, Value> {
@@ -177,7 +158,7 @@ fn object(value: Value) -> Map<String, Value> {
 }
 
 fn time(at: DateTime<Utc>) -> Value {
-    json!(at.to_rfc3339_opts(SecondsFormat::Micros, true))
+    json!(shown(at))
 }
 
 fn maybe(at: Option<DateTime<Utc>>) -> Value {

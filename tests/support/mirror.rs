@@ -1,12 +1,17 @@
-//! A mirror under test: a folder with a database, filled in process by the code that the commands use.
+//! A mirror under test: a database of its own, on the engine of the target, and a folder to work in. Filled in
+//! process by the code that the commands use.
 
+use super::database::{Database, Engine};
+use super::server::{Home, SCHEMA};
+use crate::ENGINE;
 use kitmirror::config::{self, Environment, Input, Settings};
 use kitmirror::error::Error;
 use kitmirror::model::objects;
 use kitmirror::replication::{Report, Request, Silent, Stop};
 use kitmirror::service::Session;
 use kitmirror::simulator::{ACCESS_TOKEN, Serving, V3_SECRET, V4_KEY};
-use sqlx::sqlite::SqlitePool;
+use kitmirror::store::{Access, Place, Store};
+use serde_json::Value;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -33,20 +38,27 @@ impl Api {
     }
 }
 
-/// A mirror in a folder of its own.
+/// A mirror by itself.
 pub struct Mirror {
     folder: TempDir,
+    /// Its database on the server; without one it is a file in the folder.
+    home: Option<Home>,
     /// Settings beside credential and place.
     pub settings: Vec<(String, String)>,
 }
 
 impl Mirror {
-    pub fn new() -> Self {
+    pub async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        let home = match ENGINE {
+            Engine::Sqlite => None,
+            server => Some(Home::new(server).await),
+        };
         let settings = vec![("KITMIRROR_REQUESTS_PER_MINUTE".to_owned(), "1000000".to_owned())];
-        Mirror { folder, settings }
+        Mirror { folder, home, settings }
     }
 
+    /// The file of a mirror on SQLite.
     pub fn file(&self) -> PathBuf {
         self.folder.path().join("mirror.db")
     }
@@ -55,15 +67,36 @@ impl Mirror {
         self.folder.path()
     }
 
+    /// As the program opens it.
     pub fn url(&self) -> String {
+        self.home.as_ref().map_or_else(|| self.file_url(), |home| home.url.clone())
+    }
+
+    fn file_url(&self) -> String {
         format!("sqlite://{}", self.file().display())
+    }
+
+    /// The settings that say where it is.
+    pub fn place(&self) -> Vec<(String, String)> {
+        let mut place = vec![("KITMIRROR_DATABASE_URL".to_owned(), self.url())];
+        if ENGINE == Engine::Postgres {
+            place.push(("KITMIRROR_DATABASE_SCHEMA".to_owned(), SCHEMA.to_owned()));
+        }
+        place
     }
 
     pub fn environment(&self, kit: &Serving, api: Api) -> Vec<(String, String)> {
         let mut all = api.environment(kit);
-        all.push(("KITMIRROR_DATABASE_URL".to_owned(), self.url()));
+        all.extend(self.place());
         all.extend(self.settings.clone());
         all
+    }
+
+    /// Its store, without a session.
+    pub async fn store(&self, access: Access) -> Store {
+        let schema = (ENGINE == Engine::Postgres).then_some(SCHEMA);
+        let place = Place::of(&self.url(), schema).expect("the URL of a test is right");
+        Box::pin(Store::open(&place, access)).await.expect("the database opens")
     }
 
     pub fn load(&self, kit: &Serving, api: Api) -> Settings {
@@ -107,32 +140,84 @@ impl Mirror {
     }
 
     /// A second connection to the database, as an analyst would have.
-    pub async fn database(&self) -> SqlitePool {
-        SqlitePool::connect(&self.url()).await.expect("the mirror's database opens")
+    pub async fn database(&self) -> Database {
+        Database::connect(ENGINE, &self.analyst_url(), SCHEMA).await.expect("the mirror's database opens")
+    }
+
+    /// A connection with the program's rights, to an empty database in which they suffice to make tables.
+    pub async fn made_by_its_role(&self) -> Database {
+        if self.home.is_none() {
+            std::fs::write(self.file(), "").expect("an empty file is an empty database");
+        }
+        let database = Database::connect(ENGINE, &self.url(), SCHEMA).await.expect("the role may connect");
+        if ENGINE == Engine::Postgres {
+            database.execute(&format!("create schema {SCHEMA}")).await;
+        }
+        database
+    }
+
+    /// The database as an administrator of the server would name it, or its file.
+    fn analyst_url(&self) -> String {
+        self.home.as_ref().map_or_else(|| self.file_url(), |home| home.analyst.clone())
     }
 
     /// What somebody else does to the mirror's database.
     pub async fn execute(&self, sql: &str) {
         let database = self.database().await;
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&database).await.expect(sql);
+        database.execute(sql).await;
         database.close().await;
     }
 
     /// The one number a query gives.
     pub async fn number(&self, sql: &str) -> i64 {
         let database = self.database().await;
-        let number: (i64,) = sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_one(&database).await.expect(sql);
+        let number = database.number(sql).await;
         database.close().await;
-        number.0
+        number
     }
 
     /// The first column of a query, as text.
     pub async fn texts(&self, sql: &str) -> Vec<String> {
         let database = self.database().await;
-        let rows: Vec<(Option<String>,)> =
-            sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(&database).await.expect(sql);
+        let texts = database.texts(sql).await;
         database.close().await;
-        rows.into_iter().map(|(text,)| text.unwrap_or_default()).collect()
+        texts
+    }
+
+    /// The rows of a query, cells joined by `|`, with `-` for null.
+    pub async fn lines(&self, sql: &str) -> Vec<String> {
+        let database = self.database().await;
+        let lines = database.lines(sql).await;
+        database.close().await;
+        lines
+    }
+
+    /// All that is in it but the lease and the memory of the rate limit, which every start writes: names of
+    /// tables and columns, and their rows.
+    pub async fn contents(&self) -> Vec<String> {
+        let database = self.database().await;
+        let mut all = database.relations().await;
+        for table in database.tables().await.iter().filter(|table| *table != "sync_lease") {
+            let mut rows = database.rows(&format!("select * from \"{table}\"")).await;
+            rows.iter_mut().for_each(|row| drop(row.remove("sent_requests")));
+            let mut lines: Vec<String> = rows.into_iter().map(|row| Value::from(row).to_string()).collect();
+            lines.sort();
+            all.push(format!("{table}: {}", database.columns(table).await.join(", ")));
+            all.extend(lines);
+        }
+        database.close().await;
+        all
+    }
+
+    /// Names of the tables and views there are; none where there is no file yet.
+    pub async fn relations(&self) -> Vec<String> {
+        if self.home.is_none() && !self.file().exists() {
+            return Vec::new();
+        }
+        let database = self.database().await;
+        let names = database.relations().await;
+        database.close().await;
+        names
     }
 }
 

@@ -1,18 +1,24 @@
-//! What the tests share: a mirror in a folder of its own, and the judge that holds it against the
+//! What the tests share: a mirror in a folder or a database of its own, and the judge that holds it against the
 //! simulator's journal of truth.
 
+pub mod bench;
 pub mod binary;
+pub mod database;
 pub mod judge;
 pub mod mirror;
 pub mod scene;
+pub mod server;
 pub mod tls;
 
+pub use bench::Bench;
 pub use binary::Binary;
+pub use database::{Database, Engine};
 pub use judge::Judge;
 pub use mirror::{Api, Mirror};
 pub use scene::Scene;
 
 use kitmirror::simulator::{AccountPlan, Serving, Simulator};
+use std::time::Duration;
 
 /// A simulator that answers as fast as it can, and where it listens.
 pub async fn kit(plan: AccountPlan) -> (Simulator, Serving) {
@@ -20,4 +26,15 @@ pub async fn kit(plan: AccountPlan) -> (Simulator, Serving) {
     kit.set_limit(None);
     let serving = kit.serve_locally().await.expect("a free port on loopback");
     (kit, serving)
+}
+
+/// Waits until somebody has asked for a path.
+pub async fn asked(sim: &Simulator, path: &str) {
+    for _ in 0..2_000 {
+        if sim.requests().iter().any(|one| one.path == path) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("nobody asked for {path}");
 }

@@ -24,7 +24,7 @@ impl Scene {
     pub async fn new(plan: AccountPlan, api: Api) -> Self {
         let (kit, serving) = kit(plan).await;
         kit.clock().freeze();
-        Scene { kit, serving, mirror: Mirror::new(), api }
+        Scene { kit, serving, mirror: Mirror::new().await, api }
     }
 
     /// The same after a first full load, an hour later.
@@ -108,7 +108,7 @@ impl Scene {
     /// The watermark of a partition, or nothing.
     pub async fn watermark(&self, object: &str, partition: &str) -> String {
         let sql = format!(
-            "select watermark from sync_state where object = '{object}' and partition = '{partition}'"
+            "select watermark from sync_state where object = '{object}' and \"partition\" = '{partition}'"
         );
         self.mirror.texts(&sql).await.pop().unwrap_or_default()
     }
@@ -116,15 +116,14 @@ impl Scene {
     /// The watermarks of all partitions of an object, with their partitions.
     pub async fn watermarks(&self, object: &str) -> Vec<String> {
         let sql = format!(
-            "select partition || ' ' || coalesce(watermark, '') from sync_state \
-             where object = '{object}' order by partition"
+            "select \"partition\", watermark from sync_state where object = '{object}' order by \"partition\""
         );
-        self.mirror.texts(&sql).await
+        self.mirror.lines(&sql).await
     }
 
     /// The ids in a column of a table.
     pub async fn ids(&self, table: &str, column: &str) -> BTreeSet<i64> {
-        let texts = self.mirror.texts(&format!("select cast({column} as text) from {table}")).await;
+        let texts = self.mirror.texts(&format!("select {column} from {table}")).await;
         texts.iter().map(|text| text.parse().expect("an id")).collect()
     }
 
@@ -144,6 +143,16 @@ impl Scene {
 /// An account with few parents, where it is the people that matter.
 pub fn narrow(subscribers: u64) -> AccountPlan {
     AccountPlan::new(subscribers).tags(1).forms(1).sequences(1).broadcasts(2)
+}
+
+/// A few pages of people in both versions, two parents of each kind, quick to compare.
+pub fn few() -> AccountPlan {
+    AccountPlan::new(120).tags(2).forms(2).sequences(2).broadcasts(3)
+}
+
+/// Where the people are.
+pub fn people(api: Api) -> &'static str {
+    if api == Api::V3 { "/v3/subscribers" } else { "/v4/subscribers" }
 }
 
 /// What a report says of one object.

@@ -1,7 +1,9 @@
 //! Faults of transport and of HTTP: after each the run is complete and true, or it failed for the reason
 //! that is documented, with its watermark where it was and nothing lost after the next run.
 
+use crate::ENGINE;
 use crate::support::judge::{Judge, Strictness};
+use crate::support::scene::{few, people};
 use crate::support::tls::{Authority, Flaw};
 use crate::support::{Api, Binary, Mirror, kit};
 use futures_util::future::join_all;
@@ -13,20 +15,11 @@ use kitmirror::simulator::{
 use kitmirror::store::Outcome;
 use std::time::Duration;
 
-/// A few pages of people in both versions, two parents of each kind, quick to compare.
-fn few() -> AccountPlan {
-    AccountPlan::new(120).tags(2).forms(2).sequences(2).broadcasts(3)
-}
-
 /// An account in whose v4 lists a page has 50 rows, as it has in v3.
 async fn paged_kit(plan: AccountPlan) -> (Simulator, Serving) {
     let (sim, serving) = kit(plan).await;
     sim.set_modes(|modes| modes.page_cap = Some(50));
     (sim, serving)
-}
-
-fn people(api: Api) -> &'static str {
-    if api == Api::V3 { "/v3/subscribers" } else { "/v4/subscribers" }
 }
 
 /// Every route that a run asks.
@@ -61,7 +54,7 @@ fn routes(api: Api) -> &'static [&'static str] {
 /// One run of a fresh mirror while these faults strike: it comes through, and everything is there once.
 async fn comes_through(api: Api, faults: Vec<Fault>) -> (Simulator, Report) {
     let (sim, serving) = paged_kit(few()).await;
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     let named: Vec<_> =
         faults.into_iter().map(|fault| (format!("{fault:?}"), sim.faults().add(fault))).collect();
     let report = mirror.sync(&serving, api).await;
@@ -85,7 +78,7 @@ async fn each_comes_through(faults: impl Fn(Api, &str) -> Vec<Fault>) {
 /// documented, no watermark moved, and the run after it makes up for everything.
 async fn fails_and_makes_up(api: Api, object: &str, kind: Kind, fault: Fault) {
     let (sim, serving) = paged_kit(few()).await;
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     mirror.sync(&serving, api).await;
     sim.change(|account| account.import_subscribers(70));
     let before = watermark(&mirror, object).await;
@@ -111,9 +104,9 @@ async fn fails_and_makes_up(api: Api, object: &str, kind: Kind, fault: Fault) {
 
 async fn watermark(mirror: &Mirror, object: &str) -> Vec<String> {
     let sql = format!(
-        "select partition || coalesce(watermark, '-') || completed_at from sync_state where object = '{object}' order by 1"
+        "select \"partition\", watermark, completed_at from sync_state where object = '{object}' order by 1"
     );
-    mirror.texts(&sql).await
+    mirror.lines(&sql).await
 }
 
 fn of<'r>(report: &'r Report, object: &str) -> &'r ObjectReport {
@@ -165,7 +158,7 @@ async fn a_429_without_a_word_makes_everybody_wait() {
             // The others come back while the first one waits, and would go on with the tags that are left.
             sim.faults()
                 .add(Fault::new(Action::Delay(Duration::from_millis(200))).on(members).requests(2..=4));
-            let mirror = Mirror::new();
+            let mirror = Mirror::new().await;
             mirror.sync(&serving, api).await;
             let silence = silence_after(&sim.requests(), 429);
             assert!(silence >= Duration::from_millis(450), "{api:?} {blank:?}: {silence:?}");
@@ -216,7 +209,7 @@ async fn a_host_that_is_gone_for_a_moment_is_waited_for() {
     join_all(Api::VERSIONS.map(|api| async move {
         let (sim, serving) = paged_kit(AccountPlan::new(400)).await;
         sim.faults().add(Fault::new(Action::Delay(Duration::from_millis(10))));
-        let mirror = Mirror::new();
+        let mirror = Mirror::new().await;
         let running = Binary::of(&mirror, &serving, api).start(&["sync"]);
         while sim.request_count() < 8 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -250,14 +243,13 @@ async fn a_certificate_that_is_not_in_order_is_refused() {
         let address = authority.host(flaw);
         let roots = authority.pem.clone();
         async move {
-            let mirror = Mirror::new();
+            let mirror = Mirror::new().await;
             let file = mirror.folder().join("roots.pem");
             std::fs::write(&file, roots).expect("the roots are written");
-            let binary = Binary::bare(mirror.folder())
+            let binary = Binary::at(&mirror)
                 .set("SSL_CERT_FILE", file.display().to_string())
                 .set("KIT_API_KEY", "a-key")
-                .set("KITMIRROR_KIT_API_URL", format!("https://localhost:{}/v4", address.port()))
-                .set("DATABASE_URL", mirror.url());
+                .set("KITMIRROR_KIT_API_URL", format!("https://localhost:{}/v4", address.port()));
             let ran = binary.run(&["sync"]).await;
             if flaw == Flaw::None {
                 ran.ended_with(2).says(&["does not accept the credential"]);
@@ -265,7 +257,7 @@ async fn a_certificate_that_is_not_in_order_is_refused() {
                 ran.ended_with(5).says(&["the TLS connection was refused", "root certificates"]);
             }
             assert!(ran.took < Duration::from_secs(5), "{flaw:?}: {:?}", ran.took);
-            assert!(!mirror.file().exists());
+            assert!(mirror.relations().await.is_empty(), "nothing was made");
         }
     }))
     .await;
@@ -363,7 +355,7 @@ async fn a_redirect_loop_ends_at_its_first_turn() {
         let (sim, serving) = kit(few()).await;
         sim.faults().add(Fault::new(Action::Redirect(308, people(api).to_owned())).on(people(api)));
         let report =
-            Mirror::new().run(&serving, api, false, &["subscribers"]).await.expect("the session opens");
+            Mirror::new().await.run(&serving, api, false, &["subscribers"]).await.expect("the session opens");
         assert_eq!(of(&report, "subscribers").counts.requests, 1);
     }))
     .await;
@@ -378,7 +370,7 @@ async fn a_body_without_bounds_is_given_up_at_32_mib() {
             let body = body.clone();
             async move {
                 let (sim, serving) = kit(few()).await;
-                let mirror = Mirror::new();
+                let mirror = Mirror::new().await;
                 let fault = sim.faults().add(Fault::new(body.clone()).on(people(api)).nth(1));
                 let binary = Binary::of(&mirror, &serving, api);
                 let (ran, peak) = binary.start(&["sync"]).end_with_peak().await;
@@ -404,10 +396,11 @@ async fn a_page_that_is_too_large_is_asked_for_in_halves() {
     let fields = format!(r#"{{"letter":"{}"}}"#, "x".repeat(200_000));
     let large = kitmirror::simulator::Mutation::Set("fields".to_owned(), fields);
     sim.faults().add(Fault::rows(kitmirror::simulator::Which::All, large).on("/v4/subscribers"));
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     let report = mirror.run(&serving, Api::V4, false, &["subscribers"]).await.expect("the session opens");
     assert_eq!(of(&report, "subscribers").outcome, Outcome::Complete, "{report:#?}");
-    assert_eq!(mirror.number("select count(*) from subscribers where length(fields) > 200000").await, 300);
+    let long = format!("select count(*) from subscribers where {} > 200000", ENGINE.json_length("fields"));
+    assert_eq!(mirror.number(&long).await, 300);
     let asked: Vec<String> = sim
         .requests()
         .iter()
@@ -465,7 +458,7 @@ async fn an_object_that_is_refused_is_unavailable_until_it_is_not() {
 async fn a_key_that_is_revoked_in_the_middle_of_a_run_costs_nothing_but_time() {
     join_all(Api::VERSIONS.map(|api| async move {
         let (sim, serving) = paged_kit(few()).await;
-        let mirror = Mirror::new();
+        let mirror = Mirror::new().await;
         let binary = Binary::of(&mirror, &serving, api);
         for requests in [1, 4, 9] {
             let revoked = sim.faults().add(Fault::status(401).from_nth(1 + requests));

@@ -195,7 +195,7 @@ async fn members_are_not_complete_while_the_list_of_tags_cannot_be_read() {
         assert!(!outcome(&report, "tags").is_whole());
         assert!(!outcome(&report, "tag_subscriptions").is_whole(), "{report:#?}");
         let completed = "select count(completed_at) from sync_state \
-                             where object = 'tag_subscriptions' and partition = ''";
+                             where object = 'tag_subscriptions' and \"partition\" = ''";
         assert_eq!(scene.mirror.number(completed).await, 0);
         assert_ne!(state(&scene, "tag_subscriptions").await, "ok");
         // What does not depend on it is there.
@@ -318,7 +318,7 @@ async fn a_tag_deleted_while_its_pass_is_unfinished_does_not_leave_the_object_sy
         scene.sync_stopping_at(&objects::names(), false, &members(api, largest), 4).await;
         let unfinished = format!(
             "select count(checkpoint) from sync_state \
-             where object = 'tag_subscriptions' and partition = '{largest}'"
+             where object = 'tag_subscriptions' and \"partition\" = '{largest}'"
         );
         assert_eq!(scene.mirror.number(&unfinished).await, 1);
         assert_eq!(state(&scene, "tag_subscriptions").await, "syncing");

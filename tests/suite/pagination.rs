@@ -197,7 +197,7 @@ async fn never_silently_short(api: Api, fault: Fault) -> Outcome {
     assert!(scene.kit.faults().fired(fault) > Some(0), "{name} did not strike");
     for one in &report.objects {
         let marks = scene.watermarks(one.object).await;
-        let marked = marks.iter().any(|mark| !mark.ends_with(' '));
+        let marked = marks.iter().any(|mark| !mark.ends_with("|-"));
         assert!(
             one.outcome == Outcome::Complete || !marked || one.object == "tag_subscriptions",
             "{name}: {one:?}"

@@ -1,5 +1,7 @@
 //! Odd payloads: one bad record costs that record and no other, and a changed API stops before anything is lost.
 
+use crate::ENGINE;
+use crate::support::database::same_json;
 use crate::support::judge::{Judge, Strictness};
 use crate::support::{Api, Binary, Mirror, kit};
 use futures_util::future::join_all;
@@ -33,13 +35,13 @@ async fn run(mirror: &Mirror, serving: &Serving, api: Api, object: &str) -> Obje
 /// Ids of people as a clean run stores them, in the order of the list.
 async fn ids_of(plan: AccountPlan, api: Api) -> Vec<String> {
     let (_sim, serving) = kit(plan).await;
-    let mirror = Mirror::new();
+    let mirror = Mirror::new().await;
     run(&mirror, &serving, api, "subscribers").await;
     stored(&mirror).await
 }
 
 async fn stored(mirror: &Mirror) -> Vec<String> {
-    mirror.texts("select cast(id as text) from subscribers order by id").await
+    mirror.texts("select id from subscribers order by id").await
 }
 
 /// What became of a page of 25 people whose `nth` one went wrong.
@@ -56,7 +58,7 @@ impl Accident {
         let everybody = ids_of(people(25), api).await;
         let (sim, serving) = kit(people(25)).await;
         sim.faults().add(Fault::rows(Which::Nth(nth), mutation).on(route(api)));
-        let mirror = Mirror::new();
+        let mirror = Mirror::new().await;
         let report = run(&mirror, &serving, api, "subscribers").await;
         Accident { report, mirror, everybody, nth }
     }
@@ -75,7 +77,7 @@ impl Accident {
     }
 
     async fn in_quarantine(&self) -> (String, String) {
-        let notes = self.mirror.texts("select record || '|' || reason from sync_quarantine").await;
+        let notes = self.mirror.lines("select record, reason from sync_quarantine").await;
         let [note] = notes.as_slice() else { panic!("one note, not {notes:?}") };
         let (record, reason) = note.split_once('|').expect("two parts");
         (record.to_owned(), reason.to_owned())
@@ -174,7 +176,7 @@ async fn what_is_missing_and_not_needed_is_null() {
 async fn an_absent_member_leaves_what_is_stored_and_null_does_not() {
     for api in Api::VERSIONS {
         let (sim, serving) = kit(people(25)).await;
-        let mirror = Mirror::new();
+        let mirror = Mirror::new().await;
         let all = Fault::rows(Which::All, set("first_name", "\"Ada\"")).on(route(api));
         let fault = sim.faults().add(all);
         mirror.sync_full(&serving, api).await;
@@ -194,6 +196,10 @@ async fn an_absent_member_leaves_what_is_stored_and_null_does_not() {
         mirror.sync_full(&serving, api).await;
         assert_eq!(mirror.number(named).await, 0);
     }
+}
+
+fn column_is_json(column: &str) -> bool {
+    matches!(column, "fields" | "_extra")
 }
 
 /// P-01, P-03, P-10, M36. Odd, and good enough: a number as text, a state nobody knows, members twice.
@@ -229,7 +235,14 @@ async fn what_is_odd_but_clear_is_stored() {
         .map(|(mutation, column, expected)| async move {
             let accident = Accident::happens(api, 2, mutation.clone()).await;
             accident.cost_nothing().await;
-            assert_eq!(accident.value(column).await, expected, "{api:?} {mutation:?}");
+            let stored = accident.value(column).await;
+            if column_is_json(column) && !ENGINE.keeps_json_to_the_letter() {
+                let [stored, expected] =
+                    [stored.as_str(), expected].map(|text| serde_json::from_str(text).expect("JSON"));
+                assert!(same_json(&stored, &expected), "{api:?} {mutation:?}: {stored}");
+            } else {
+                assert_eq!(stored, expected, "{api:?} {mutation:?}");
+            }
         })
     });
     join_all(cases).await;
@@ -339,7 +352,7 @@ async fn an_answer_of_ten_million_rows_is_refused_in_little_memory() {
         let (sim, serving) = kit(people(25)).await;
         let fault = Fault::new(Action::Junk(Junk::EmptyObjects(10_000_000))).on(route(api)).nth(1);
         let fault = sim.faults().add(fault);
-        let mirror = Mirror::new();
+        let mirror = Mirror::new().await;
         let running = Binary::of(&mirror, &serving, api).start(&["sync"]);
         let (ran, peak) = running.end_with_peak().await;
         ran.ended_with(0);
@@ -371,15 +384,15 @@ async fn a_broken_time_that_is_not_needed_costs_the_time_only() {
             _ => Fault::rows(Which::Nth(1), set(path, "\"24:00 tomorrow\"")).on(list),
         };
         sim.faults().add(fault);
-        let mirror = Mirror::new();
+        let mirror = Mirror::new().await;
         let report = run(&mirror, &serving, api, "broadcasts").await;
         assert_eq!(report.outcome, Outcome::Incomplete, "{report:?}");
         assert_eq!(mirror.number("select count(*) from broadcasts").await, 9);
         let notes = mirror.texts("select reason from sync_quarantine").await;
         assert_eq!(notes, ["send_at: not a time between the years 1000 and 9999"]);
-        let doubtful =
-            "select send_at from broadcasts where cast(id as text) = (select record from sync_quarantine)";
-        assert_eq!(mirror.texts(doubtful).await, [""]);
+        let doubtful = mirror.number("select record from sync_quarantine").await;
+        let sent = format!("select send_at from broadcasts where id = {doubtful}");
+        assert_eq!(mirror.texts(&sent).await, [""]);
     }))
     .await;
 }
@@ -391,7 +404,7 @@ async fn a_record_that_stays_bad_is_on_record_once() {
         let (sim, serving) = kit(AccountPlan::new(30)).await;
         let tags = if api == Api::V3 { "/v3/tags" } else { "/v4/tags" };
         let fault = sim.faults().add(Fault::rows(Which::Nth(2), set("created_at", "\"soon\"")).on(tags));
-        let mirror = Mirror::new();
+        let mirror = Mirror::new().await;
         let binary = Binary::of(&mirror, &serving, api);
         binary.run(&["sync"]).await.ended_with(5).says(&["sync_quarantine"]);
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -420,7 +433,7 @@ async fn a_changed_api_stops_the_pass_before_its_watermark_moves() {
         changes.clone().map(|(which, mutation)| async move {
             let (sim, serving) = kit(people(300)).await;
             sim.set_modes(|modes| modes.page_cap = Some(50));
-            let mirror = Mirror::new();
+            let mirror = Mirror::new().await;
             let fault = sim.faults().add(Fault::rows(which, mutation).on(route(api)).from_nth(3));
             let report = run(&mirror, &serving, api, "subscribers").await;
             drifted(&report);
@@ -428,13 +441,11 @@ async fn a_changed_api_stops_the_pass_before_its_watermark_moves() {
 
             sim.faults().remove(fault);
             mirror.sync(&serving, api).await;
-            let before = mirror.texts("select object || watermark || completed_at from sync_state").await;
+            let marks = "select object, watermark, completed_at from sync_state order by object";
+            let before = mirror.lines(marks).await;
             let changed = sim.faults().add(Fault::rows(Which::All, set("id", "\"usr_1\"")).on(route(api)));
             mirror_runs_into_drift(&mirror, &sim, &serving, api).await;
-            assert_eq!(
-                mirror.texts("select object || watermark || completed_at from sync_state").await,
-                before
-            );
+            assert_eq!(mirror.lines(marks).await, before);
 
             sim.faults().remove(changed);
             mirror.sync(&serving, api).await;
@@ -465,7 +476,7 @@ async fn the_reasons_of_a_drift_are_where_its_advice_says() {
     join_all(Api::VERSIONS.map(|api| async move {
         let (sim, serving) = kit(people(60)).await;
         sim.faults().add(Fault::rows(Which::All, set("created_at", "1700000000")).on(route(api)));
-        let mirror = Mirror::new();
+        let mirror = Mirror::new().await;
         drifted(&run(&mirror, &serving, api, "subscribers").await);
         let reasons =
             mirror.texts("select distinct reason from sync_quarantine where object = 'subscribers'").await;

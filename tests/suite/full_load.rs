@@ -8,7 +8,7 @@ use kitmirror::simulator::AccountPlan;
 async fn everything_the_api_shows_is_in_the_mirror_as_it_was_served() {
     for api in Api::VERSIONS {
         let (sim, serving) = kit(AccountPlan::new(10_000).nasty()).await;
-        let mirror = Mirror::new();
+        let mirror = Mirror::new().await;
         mirror.sync_full(&serving, api).await;
         Judge::compare(&mirror, &sim, api, Strictness::Equal).await.agrees();
     }
@@ -18,7 +18,7 @@ async fn everything_the_api_shows_is_in_the_mirror_as_it_was_served() {
 async fn a_second_run_changes_nothing() {
     for api in Api::VERSIONS {
         let (sim, serving) = kit(AccountPlan::new(3_000).nasty()).await;
-        let mirror = Mirror::new();
+        let mirror = Mirror::new().await;
         mirror.sync_full(&serving, api).await;
         let synced = "select count(distinct _synced_at) from subscribers";
         let before = mirror.number(synced).await;
