@@ -251,14 +251,18 @@ async fn a_crash_loop_stays_within_the_rate_limit() {
         sim.set_usual_limit();
         let mirror = Mirror::new().await;
         let binary = Binary::of(&mirror, &serving, api).set("KITMIRROR_REQUESTS_PER_MINUTE", "120");
+        // What it is given to do in so short a life is reading, not the making of tables.
+        binary.run(&["migrate"]).await.ended_with(0);
         for life in 0..30 {
             let running = binary.start(&["sync"]);
-            tokio::time::sleep(Duration::from_millis(80 + life % 5 * 10)).await;
+            // Some live long enough to get somewhere on a slow machine.
+            let lived = if life % 10 == 9 { 1_500 } else { 80 + life % 5 * 10 };
+            tokio::time::sleep(Duration::from_millis(lived)).await;
             running.kill().await;
         }
         let statuses: Vec<u16> = sim.requests().iter().map(|one| one.status).collect();
         assert!(!statuses.contains(&429), "after {} requests", statuses.len());
-        assert!((30..=120).contains(&statuses.len()), "{} requests", statuses.len());
+        assert!((10..=120).contains(&statuses.len()), "{} requests", statuses.len());
         is_true_as_far_as_it_goes(&left(&mirror).await, &sim, api);
         assert!(mirror.number("select count(*) from forms").await > 0, "some progress was made");
     }
