@@ -157,7 +157,7 @@ impl Kind {
             Kind::DatabaseRefused => policy(
                 3,
                 false,
-                "Check the rights of the database user or file, and the free space on its disk.",
+                "Check database_url, the rights of the database user or file, and the free space on its disk.",
             ),
             Kind::SchemaMismatch => {
                 policy(4, false, "Run `kitmirror schema --check` to see every difference.")

@@ -51,6 +51,10 @@
 //!   rows that become visible late, filters that know only days, and time zones do not matter.
 //! * **No early stop on a list that is not in the order of the watermark**; where a list is, its order is
 //!   checked row by row, and a violation sends the pass through the whole list.
+//! * **The engine makes no difference.** [`store`] is written once; what engines write differently is text in its
+//!   dialects, what drivers do differently is in its connections. A connection that is lost is replaced and the
+//!   transaction done again; every commit has a number in the row of the lease, so that one whose answer was lost
+//!   is found made and not made twice.
 //! * **The rate limit holds over restarts**, because requests are written down before they are sent.
 //!
 //! What a crash leaves behind:
@@ -59,13 +63,14 @@
 //! |---|---|---|
 //! | while fetching or parsing | nothing of this page | asks for the same page |
 //! | inside the transaction | nothing of this page | asks for the same page |
+//! | inside the commit | the page or nothing of it | goes by what the database says |
 //! | after the commit | the page and the checkpoint behind it | asks for the following page |
 //! | after the last page's commit | rows, watermark, no checkpoint | begins a new pass |
 //!
 //! # An eleventh object
 //!
-//! One declaration in [`model::objects`], named in `ALL`; the text of `kitmirror schema --object NAME` as the
-//! next file in each folder of `migrations`; one recorded answer per API version in `tests/fixtures`. The
+//! One declaration in [`model::objects`], named in `ALL`; the text of `kitmirror schema --dialect D --object NAME` as
+//! the next file in each folder of `migrations`; one recorded answer per API version in `tests/fixtures`. The
 //! command line, the schema check, the status view's order and the tests walk `ALL`.
 
 pub mod cli;

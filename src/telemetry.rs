@@ -47,6 +47,10 @@ const CAPPED: [&str; 8] =
     ["reqwest", "hyper", "h2", "rustls", "tokio_rustls", "tower_http", "sqlx", "refinery"];
 
 fn within_cap(metadata: &Metadata<'_>) -> bool {
+    // What a database server says by itself may quote a value, and is told by the error that follows it.
+    if metadata.target().starts_with("sqlx::postgres::notice") {
+        return false;
+    }
     *metadata.level() <= Level::WARN || !CAPPED.iter().any(|name| metadata.target().starts_with(name))
 }
 

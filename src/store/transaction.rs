@@ -67,7 +67,10 @@ impl Line {
             let mut unknown = None;
             loop {
                 match wire.attempt(lease.as_ref(), unknown.take(), &work).await {
-                    Attempt::Made(value) => return Ok(value),
+                    Attempt::Made(value) => {
+                        patience.was_worth_it();
+                        return Ok(value);
+                    }
                     Attempt::Unknown(value, error) => {
                         unknown = Some(value);
                         patience.after(error).await?;
@@ -90,7 +93,10 @@ impl Line {
             let mut patience = Patience::new();
             loop {
                 match wire.look(&work).await {
-                    Ok(value) => return Ok(value),
+                    Ok(value) => {
+                        patience.was_worth_it();
+                        return Ok(value);
+                    }
                     Err(error) => patience.after(error).await?,
                 }
             }
@@ -274,6 +280,13 @@ impl Patience {
         Patience { since: Instant::now(), pause: Duration::from_millis(50), said: false }
     }
 
+    /// Tells whoever was told of trouble that it is over.
+    fn was_worth_it(&self) {
+        if self.said {
+            tracing::info!("The database works again after {:.1} s", self.since.elapsed().as_secs_f64());
+        }
+    }
+
     /// Waits before another try, or gives the error back where none is worth it.
     async fn after(&mut self, error: Error) -> Result<()> {
         let gives_up = then(&error) == Then::GiveUp
@@ -293,14 +306,6 @@ impl Patience {
         tokio::time::sleep(self.pause + Duration::from_millis(jitter)).await;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         Ok(())
-    }
-}
-
-impl Drop for Patience {
-    fn drop(&mut self) {
-        if self.said {
-            tracing::debug!("Waited for the database for {:.1} s", self.since.elapsed().as_secs_f64());
-        }
     }
 }
 

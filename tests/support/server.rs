@@ -19,7 +19,7 @@ pub const PASSWORD: &str = "only-for-tests";
 pub const PLAIN_ROLE: &str = "kitmirror_plain";
 /// What the role may do in its databases on MySQL and MariaDB.
 const GRANTS: &str =
-    "select, insert, update, delete, create, alter, drop, index, references, create view, show view";
+    "select, insert, update, delete, create, alter, drop, index, create view, show view";
 /// Databases of this age were left behind by tests that were killed.
 const LEFT_BEHIND_SECONDS: i64 = 2 * 3_600;
 
@@ -229,7 +229,7 @@ pub fn grants_to_plain_role(engine: Engine, database: &str) -> String {
         ),
         Engine::Mysql | Engine::Mariadb => format!(
             "create user if not exists '{PLAIN_ROLE}'@'%' identified by '{PASSWORD}'; \
-             grant select, insert, update, delete, show view on {database}.* to '{PLAIN_ROLE}'@'%'"
+             grant select, insert, update, delete on {database}.* to '{PLAIN_ROLE}'@'%'"
         ),
     }
 }

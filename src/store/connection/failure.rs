@@ -37,9 +37,29 @@ pub(in crate::store) fn failed(dialect: Dialect, what: &str, error: sqlx::Error)
         (sqlx::Error::Database(database), _) => {
             format!("{} (code {})", database.message(), code(dialect, database.as_ref()))
         }
+        (sqlx::Error::Tls(_), _) => {
+            format!(
+                "{error}. Only where the network in between is your own: {} in database_url",
+                plain(dialect)
+            )
+        }
+        // The driver leaves out what MySQL does for passwords without TLS: that library has a known weakness.
+        (sqlx::Error::Configuration(cause), _) if cause.to_string().contains("RSA") => {
+            "this server takes a password over TLS only; leave ssl-mode=disabled out of database_url"
+                .to_owned()
+        }
         (error, _) => error.to_string(),
     };
     Error::new(kind, format!("could not {what}")).because(Failure { then, said })
+}
+
+/// How a URL asks for a connection without TLS.
+fn plain(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Sqlite => "",
+        Dialect::Postgres => "?sslmode=disable",
+        Dialect::Mysql => "?ssl-mode=disabled",
+    }
 }
 
 /// What follows from an error of this module; an error of another kind is final.
