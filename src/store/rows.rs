@@ -52,7 +52,7 @@ pub(super) async fn write(
     let mut refused = Vec::new();
     for (present, group) in by_presence(&rows) {
         let (fitting, oversized): (Vec<&Row>, Vec<&Row>) =
-            group.into_iter().partition(|row| row.bytes() <= connection.statement_bytes());
+            group.into_iter().partition(|row| row.bytes() <= connection.row_bytes());
         refused.extend(oversized.into_iter().map(|row| {
             let limit = connection.statement_bytes();
             let reason = format!(

@@ -18,8 +18,7 @@ pub const PASSWORD: &str = "only-for-tests";
 /// Another role, for tables that others have made: it may read and write them, and make none.
 pub const PLAIN_ROLE: &str = "kitmirror_plain";
 /// What the role may do in its databases on MySQL and MariaDB.
-const GRANTS: &str =
-    "select, insert, update, delete, create, alter, drop, index, create view, show view";
+const GRANTS: &str = "select, insert, update, delete, create, alter, drop, index, create view, show view";
 /// Databases of this age were left behind by tests that were killed.
 const LEFT_BEHIND_SECONDS: i64 = 2 * 3_600;
 

@@ -28,6 +28,8 @@ const CONNECTED_WITHIN: Duration = Duration::from_secs(30);
 const STATEMENTS_KEPT: usize = 64;
 /// Bytes of text per statement, where the server does not set a lower limit.
 const STATEMENT_BYTES: usize = 8 << 20;
+/// More bytes than a statement for one row has beside its values.
+const STATEMENT_TEXT: usize = 16 << 10;
 
 /// What opening may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,8 +138,10 @@ pub struct Connection {
     link: Link,
     /// Where the tables are, if a setting says so.
     schema: Option<String>,
-    /// Bytes a statement may have.
+    /// Bytes the values of a statement may have.
     statement_bytes: usize,
+    /// Bytes a row may have, alone in a statement.
+    row_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -153,7 +157,7 @@ impl Connection {
     /// # Errors
     /// `DatabaseUnavailable` or `DatabaseRefused`, naming the place.
     pub async fn open(place: &Place, access: Access) -> Result<Self> {
-        let mut statement_bytes = STATEMENT_BYTES;
+        let (mut statement_bytes, mut row_bytes) = (STATEMENT_BYTES, usize::MAX);
         let opened = match &place.way {
             Way::Sqlite { options, in_memory } => {
                 Box::pin(sqlite::connect(options, *in_memory, access)).await.map(Link::Sqlite)
@@ -172,7 +176,7 @@ impl Connection {
             (Err(error), None) => return Err(error.about(place)),
             (opened, _) => opened?,
         };
-        Ok(Connection { link, schema: place.schema.clone(), statement_bytes })
+        Ok(Connection { link, schema: place.schema.clone(), statement_bytes, row_bytes })
     }
 
     /// The SQL it understands.
@@ -192,6 +196,11 @@ impl Connection {
     /// How many bytes of values a statement may have.
     pub fn statement_bytes(&self) -> usize {
         self.statement_bytes
+    }
+
+    /// How many bytes a row may have, alone in a statement.
+    pub fn row_bytes(&self) -> usize {
+        self.row_bytes
     }
 
     /// Begins a transaction that will write. SQLite: at once, since a transaction that turns into a

@@ -48,7 +48,8 @@ pub(super) async fn connect(options: &MySqlConnectOptions) -> Result<(MySqlConne
     let settings = format!(
         "set session sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_DATE,\
          NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', session time_zone = '+00:00', \
-         session innodb_lock_wait_timeout = {wait}, session lock_wait_timeout = {wait}"
+         session innodb_lock_wait_timeout = {wait}, session lock_wait_timeout = {wait}; \
+         set session transaction isolation level repeatable read"
     );
     connection.execute(sqlx::raw_sql(AssertSqlSafe(settings))).await.map_err(failed)?;
     let packet: (i64,) = sqlx::query_as("select cast(@@session.max_allowed_packet as signed)")
