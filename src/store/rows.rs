@@ -55,9 +55,7 @@ pub(super) async fn write(
             group.into_iter().partition(|row| row.bytes() <= connection.row_bytes());
         refused.extend(oversized.into_iter().map(|row| {
             let limit = connection.statement_bytes();
-            let reason = format!(
-                "the row is larger than the {limit} bytes that fit into a statement of this database"
-            );
+            let reason = format!("the row is larger than the {limit} bytes that this server takes at once");
             set_aside(object, row, reason)
         }));
         for chunk in chunks(connection, &present, &fitting) {

@@ -166,8 +166,9 @@ impl Connection {
             Way::Postgres(options) => in_time(Box::pin(postgres::connect(options))).await.map(Link::Postgres),
             Way::Mysql(options) => {
                 in_time(Box::pin(mysql::connect(options))).await.map(|(connection, packet)| {
-                    // The text of the statement, and room for what the protocol adds.
+                    // With room for the text of the statement and for what the protocol adds to each value.
                     statement_bytes = statement_bytes.min(packet / 2);
+                    row_bytes = packet.saturating_sub(STATEMENT_TEXT);
                     Link::Mysql(connection)
                 })
             }
