@@ -54,7 +54,7 @@ pub(super) async fn write(
         let (fitting, oversized): (Vec<&Row>, Vec<&Row>) =
             group.into_iter().partition(|row| row.bytes() <= connection.row_bytes());
         refused.extend(oversized.into_iter().map(|row| {
-            let limit = connection.statement_bytes();
+            let limit = connection.row_bytes();
             let reason = format!("the row is larger than the {limit} bytes that this server takes at once");
             set_aside(object, row, reason)
         }));
