@@ -210,21 +210,18 @@ impl Wire {
         F: for<'c> Fn(&'c mut Connection) -> Work<'c, T>,
     {
         let connection = self.connected().await?;
-        let in_transaction = connection.reads_in_transactions();
         let result = answered(async {
-            if in_transaction {
-                connection.begin().await?;
-            }
+            let to_be_ended = connection.begin_reading().await?;
             let value = work(connection).await?;
-            if in_transaction {
+            if to_be_ended {
                 connection.script("end a transaction", "commit").await?;
             }
             Ok(value)
         })
         .await;
         match result {
-            Err(error) if in_transaction => Err(self.ended(error).await),
-            result => self.drop_if_lost(result),
+            Ok(value) => Ok(value),
+            Err(error) => Err(self.ended(error).await),
         }
     }
 

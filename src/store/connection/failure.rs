@@ -43,6 +43,16 @@ pub(in crate::store) fn failed(dialect: Dialect, what: &str, error: sqlx::Error)
                 plain(dialect)
             )
         }
+        (error, _) if is_certificate(error) => {
+            let authority = match dialect {
+                Dialect::Sqlite => "",
+                Dialect::Postgres => "sslrootcert=ca.pem",
+                Dialect::Mysql => "ssl-ca=ca.pem",
+            };
+            format!(
+                "{error}. Name the authority that signed it by {authority} in database_url, and the host as it is in it"
+            )
+        }
         // The driver leaves out what MySQL does for passwords without TLS: that library has a known weakness.
         (sqlx::Error::Configuration(cause), _) if cause.to_string().contains("RSA") => {
             "this server takes a password over TLS only; leave ssl-mode=disabled out of database_url"
@@ -51,6 +61,16 @@ pub(in crate::store) fn failed(dialect: Dialect, what: &str, error: sqlx::Error)
         (error, _) => error.to_string(),
     };
     Error::new(kind, format!("could not {what}")).because(Failure { then, said })
+}
+
+/// Whether the server's certificate was not accepted; the driver tells it as an error of the connection.
+fn is_certificate(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(io) => {
+            io.kind() == std::io::ErrorKind::InvalidData && io.to_string().contains("certificate")
+        }
+        _ => false,
+    }
 }
 
 /// How a URL asks for a connection without TLS.
@@ -79,6 +99,7 @@ fn classify(dialect: Dialect, error: &sqlx::Error) -> (Kind, Then) {
                 Dialect::Mysql => mysql(&code),
             }
         }
+        error if is_certificate(error) => (Kind::DatabaseRefused, Then::GiveUp),
         sqlx::Error::Io(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed

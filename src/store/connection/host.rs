@@ -10,6 +10,12 @@ pub(super) fn is_near(host: &str) -> bool {
     }
 }
 
+/// Whether `host` is this very machine.
+pub(super) fn is_here(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -21,9 +27,10 @@ mod tests {
             ["localhost", "127.0.0.1", "127.8.8.8", "::1", "[::1]", "db", "postgres", "/var/run/postgresql"]
         {
             assert!(is_near(near), "{near}");
+            assert_eq!(is_here(near), !["db", "postgres", "/var/run/postgresql"].contains(&near), "{near}");
         }
         for far in ["db.example.com", "10.0.0.5", "192.168.1.4", "2001:db8::1", "[2001:db8::1]", "8.8.8.8"] {
-            assert!(!is_near(far), "{far}");
+            assert!(!is_near(far) && !is_here(far), "{far}");
         }
     }
 }

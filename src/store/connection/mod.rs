@@ -212,15 +212,23 @@ impl Connection {
     pub async fn begin(&mut self) -> Result<()> {
         let text = match self.link {
             Link::Sqlite(_) => "begin immediate".to_owned(),
-            Link::Postgres(_) => postgres::begin(self.schema.as_deref()),
+            Link::Postgres(_) => postgres::begin(self.schema.as_deref(), "read write"),
             Link::Mysql(_) => "start transaction".to_owned(),
         };
         self.script("begin a transaction", &text).await
     }
 
-    /// Whether a single query needs a transaction around it: on Postgres the schema is set for a transaction.
-    pub fn reads_in_transactions(&self) -> bool {
-        matches!(self.link, Link::Postgres(_))
+    /// Begins what queries need around them, and tells whether it has to be ended: on Postgres a transaction, since
+    /// the schema is set for one, on the others nothing.
+    ///
+    /// # Errors
+    /// Classified by [`failed`].
+    pub async fn begin_reading(&mut self) -> Result<bool> {
+        if !matches!(self.link, Link::Postgres(_)) {
+            return Ok(false);
+        }
+        let text = postgres::begin(self.schema.as_deref(), "read only");
+        self.script("begin a transaction", &text).await.map(|()| true)
     }
 
     /// Executes one statement; the number of rows it changed.

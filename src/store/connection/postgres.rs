@@ -27,9 +27,18 @@ pub(super) fn options(url: &str) -> Result<PgConnectOptions> {
         )
     })?;
     let says = ["sslmode=", "ssl-mode="].iter().any(|name| url.contains(name));
-    let options = match options.get_socket().is_none() && !host::is_near(options.get_host()) && !says {
-        true => options.ssl_mode(PgSslMode::Require),
-        false => options,
+    let options = match (options.get_host(), options.get_ssl_mode()) {
+        (host, PgSslMode::Prefer) if !says && options.get_socket().is_none() => {
+            if host::is_here(host) {
+                // What does not leave the machine needs none, and the driver loses 40 ms a statement by it.
+                options.ssl_mode(PgSslMode::Disable)
+            } else if host::is_near(host) {
+                options
+            } else {
+                options.ssl_mode(PgSslMode::Require)
+            }
+        }
+        _ => options,
     };
     Ok(options
         .application_name("kitmirror")
@@ -49,14 +58,14 @@ pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection> 
         .map_err(|error| super::failed(Dialect::Postgres, "connect to the database", error))
 }
 
-/// Begins a transaction, with everything that a session would otherwise be set to.
-pub(super) fn begin(schema: Option<&str>) -> String {
+/// Begins a transaction, `read write` or `read only`, with everything that a session would otherwise be set to.
+pub(super) fn begin(schema: Option<&str>, mode: &str) -> String {
     let wait = LOCK_WAIT.as_millis();
     let path = schema.map_or(String::new(), |schema| {
         format!("; set local search_path to {}", Dialect::Postgres.quoted(schema))
     });
     format!(
-        "begin isolation level read committed read write; set local lock_timeout = {wait}; \
+        "begin isolation level read committed {mode}; set local lock_timeout = {wait}; \
          set local idle_in_transaction_session_timeout = 0; set local standard_conforming_strings = on; \
          set local client_min_messages = warning{path}"
     )
