@@ -1,6 +1,6 @@
 -- How many people signed up each month by the calendar of Berlin?
 --
--- month: month of the sign-up in Berlin: two hours before UTC in summer, one in winter
+-- month: month of the sign-up in Berlin, whose clocks show two hours more than UTC in summer and one in winter
 -- joined: people who signed up in it
 --
 -- The engine needs no table of time zones: summer lasts from the last Sunday of March to the last Sunday of

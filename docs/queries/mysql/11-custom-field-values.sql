@@ -15,7 +15,7 @@ with pairs as (
 )
 select min(field) as field, min(json_unquote(value)) as value, count(*) as people
 from pairs
-where json_type(value) = 'STRING' and json_unquote(value) <> ''
+where json_type(value) = 'STRING' and char_length(json_unquote(value)) > 0
 group by cast(field as binary), cast(json_unquote(value) as binary)
 order by people desc, cast(field as binary), cast(json_unquote(value) as binary)
 limit 60;
