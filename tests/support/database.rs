@@ -82,6 +82,15 @@ impl Engine {
         }
     }
 
+    /// Gives the session a clock of its own, where there is one.
+    fn far_from_greenwich(self) -> &'static str {
+        match self {
+            Engine::Sqlite => "",
+            Engine::Postgres => "set time zone 'Asia/Kolkata'",
+            Engine::Mariadb | Engine::Mysql => "set time_zone = '+05:30'",
+        }
+    }
+
     /// Whether tables are made in transactions.
     pub fn makes_tables_all_or_none(self) -> bool {
         match self {
@@ -166,6 +175,15 @@ impl Database {
         Ok(Database { engine, link: Mutex::new(link) })
     }
 
+    /// Connects as any client does: nothing about the session is set, but for names on Postgres, and its clock
+    /// is far from Greenwich.
+    pub async fn connect_plainly(engine: Engine, url: &str, schema: &str) -> Result<Self, sqlx::Error> {
+        let link = Box::pin(Link::open_plainly(engine, url, schema)).await?;
+        let database = Database { engine, link: Mutex::new(link) };
+        database.try_execute(engine.far_from_greenwich()).await?;
+        Ok(database)
+    }
+
     /// Executes statements.
     pub async fn try_execute(&self, sql: &str) -> Result<(), sqlx::Error> {
         Box::pin(self.link.lock().await.execute(sql)).await
@@ -186,6 +204,19 @@ impl Database {
     pub async fn lines(&self, sql: &str) -> Vec<String> {
         let line = |row: Cells| row.iter().map(|(_, value)| text(value, "-")).collect::<Vec<_>>().join("|");
         self.cells(sql).await.into_iter().map(line).collect()
+    }
+
+    /// The rows of a query to the letter, cells joined by ` | `, after a line with the names of the columns. What
+    /// does not show is escaped.
+    pub async fn table(&self, sql: &str) -> Vec<String> {
+        let rows = self.cells(sql).await;
+        let head = rows.iter().take(1).map(|row| row.iter().map(|(name, _)| name.clone()).collect());
+        let cell = |(_, value): &(String, Value)| match value {
+            Value::String(text) => format!("{text:?}"),
+            other => other.to_string(),
+        };
+        let lines = head.chain(rows.iter().map(|row| row.iter().map(cell).collect::<Vec<String>>()));
+        lines.map(|cells| cells.join(" | ")).collect()
     }
 
     /// The first column of a query as text; null is empty.
@@ -255,6 +286,21 @@ impl Link {
                 let mode = "set session sql_mode = concat(@@sql_mode, ',ANSI_QUOTES')";
                 link.execute(raw_sql(mode)).await?;
                 Ok(Link::Mysql(link))
+            }
+        }
+    }
+
+    async fn open_plainly(engine: Engine, url: &str, schema: &str) -> Result<Self, sqlx::Error> {
+        match engine {
+            Engine::Sqlite => Self::open(engine, url, schema).await,
+            Engine::Postgres => {
+                let path = [("search_path", schema)];
+                Ok(Link::Postgres(PgConnectOptions::from_str(url)?.options(path).connect().await?))
+            }
+            Engine::Mariadb | Engine::Mysql => {
+                let options = MySqlConnectOptions::from_str(url)?;
+                let plain = options.pipes_as_concat(false).no_engine_substitution(false).timezone(None);
+                Ok(Link::Mysql(plain.connect().await?))
             }
         }
     }

@@ -144,6 +144,12 @@ impl Mirror {
         Database::connect(ENGINE, &self.analyst_url(), SCHEMA).await.expect("the mirror's database opens")
     }
 
+    /// The same as any client opens it, without a setting.
+    pub async fn plain_database(&self) -> Database {
+        let opened = Database::connect_plainly(ENGINE, &self.analyst_url(), SCHEMA).await;
+        opened.expect("the mirror's database opens")
+    }
+
     /// A connection with the program's rights, to an empty database in which they suffice to make tables.
     pub async fn made_by_its_role(&self) -> Database {
         if self.home.is_none() {

@@ -1,0 +1,22 @@
+-- Which broadcast was sent last, and how long was that before the newest sign-up through a form?
+--
+-- id, subject: the broadcast
+-- sent_on: day it was sent, UTC
+-- newest_signup_on: day of the newest sign-up, UTC
+-- days_since: days from the one to the other
+--
+-- The newest sign-up stands for today, so that the answer depends on the data alone; put now() in its place
+-- to count to today.
+
+with newest as (
+    select max(created_at) as newest from form_subscriptions where _deleted_at is null
+)
+select b.id, b.subject,
+       to_char(b.send_at at time zone 'UTC', 'YYYY-MM-DD') as sent_on,
+       to_char(n.newest at time zone 'UTC', 'YYYY-MM-DD') as newest_signup_on,
+       cast(n.newest at time zone 'UTC' as date) - cast(b.send_at at time zone 'UTC' as date) as days_since
+from broadcasts b
+cross join newest n
+where b._deleted_at is null and coalesce(b.status, 'completed') = 'completed' and b.send_at <= n.newest
+order by b.send_at desc, b.id desc
+limit 1;
