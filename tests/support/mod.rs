@@ -6,6 +6,7 @@ pub mod binary;
 pub mod database;
 pub mod judge;
 pub mod mirror;
+pub mod proxy;
 pub mod scene;
 pub mod server;
 pub mod tls;
@@ -15,6 +16,7 @@ pub use binary::Binary;
 pub use database::{Database, Engine};
 pub use judge::Judge;
 pub use mirror::{Api, Mirror};
+pub use proxy::{Cut, Proxy};
 pub use scene::Scene;
 
 use kitmirror::simulator::{AccountPlan, Serving, Simulator};

@@ -22,6 +22,8 @@ use crate::model::{Object, Row, Time, Value, time};
 
 /// How long a statement waits for somebody else's lock before it counts as unavailable.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
+/// How long a server may take to let us in. One that accepts a connection and says nothing would be waited for for ever.
+const CONNECT: Duration = Duration::from_secs(20);
 /// Prepared statements kept. A statement of many rows is large, and few shapes are ever in use.
 const STATEMENTS_KEPT: usize = 64;
 /// Bytes of text per statement, where the server does not set a lower limit.
@@ -157,12 +159,14 @@ impl Connection {
                 Box::pin(sqlite::connect(options, *in_memory, access)).await.map(Link::Sqlite)
             }
             // On the heap: what a driver does to connect is large, and waits in many places.
-            Way::Postgres(options) => Box::pin(postgres::connect(options)).await.map(Link::Postgres),
-            Way::Mysql(options) => Box::pin(mysql::connect(options)).await.map(|(connection, packet)| {
-                // The text of the statement, and room for what the protocol adds.
-                statement_bytes = statement_bytes.min(packet / 2);
-                Link::Mysql(connection)
-            }),
+            Way::Postgres(options) => let_in(Box::pin(postgres::connect(options))).await.map(Link::Postgres),
+            Way::Mysql(options) => {
+                let_in(Box::pin(mysql::connect(options))).await.map(|(connection, packet)| {
+                    // The text of the statement, and room for what the protocol adds.
+                    statement_bytes = statement_bytes.min(packet / 2);
+                    Link::Mysql(connection)
+                })
+            }
         };
         let link = match (opened, place.file()) {
             (Err(error), None) => return Err(error.about(place)),
@@ -336,6 +340,10 @@ impl Connection {
             tracing::debug!("Closing the database: {error}");
         }
     }
+}
+
+async fn let_in<T>(connecting: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(CONNECT, connecting).await.unwrap_or_else(|_| Err(unanswered(CONNECT)))
 }
 
 fn cells<R: sqlx::Row>(
