@@ -3,8 +3,9 @@
 use crate::ENGINE;
 use crate::support::bench::{more, tags, text};
 use crate::support::judge::Strictness;
+use crate::support::proxy::{Cut, Proxy};
 use crate::support::scene::{few, people};
-use crate::support::{Api, Bench, Binary, Cut, Engine, Judge, Mirror, Proxy, asked, bench, kit};
+use crate::support::{Api, Bench, Binary, Engine, Judge, Mirror, asked, bench, kit};
 use kitmirror::error::{Error, Kind};
 use kitmirror::model::objects::{FORMS, TAGS};
 use kitmirror::simulator::{AccountPlan, Action, Fault, Simulator};
@@ -155,12 +156,14 @@ async fn stopped_and_started(api: Api) {
     sim.clock().freeze();
     sim.set_modes(|modes| modes.page_cap = Some(50));
     sim.faults().add(Fault::new(Action::Delay(Duration::from_millis(10))));
+    let clean = Mirror::new().await;
     let mut mirror = Mirror::new().await;
     let proxy = mirror.behind_a_proxy().await;
     let binary = Binary::of(&mirror, &serving, api);
     binary.run(&["migrate"]).await.ended_with(0);
     let mut chance = fastrand::Rng::with_seed(2);
-    for seconds in [3, 2] {
+    for (seconds, strictness) in [(3, Strictness::Equal), (2, Strictness::Inserts)] {
+        clean.sync(&serving, api).await;
         sim.clear_requests();
         let running = binary.start(&["-v", "sync"]);
         asked(&sim, people(api)).await;
@@ -170,16 +173,23 @@ async fn stopped_and_started(api: Api) {
         let ran = running.end().await;
         ran.ended_with(0).says(&["trying again"]);
         assert!(ran.took > Duration::from_secs(seconds), "{api:?}: nobody missed the server");
-        sim.clock().advance(chrono::TimeDelta::hours(1));
-        if seconds == 3 {
-            Judge::compare(&mirror, &sim, api, Strictness::Equal).await.agrees();
-            sim.change(|account| (0..200).for_each(|_| drop(account.random_change(&mut chance))));
+        // What a run over changes cannot see, such as rows with a date of long ago, none of them sees.
+        let [ours, undisturbed] = [
+            Judge::compare(&mirror, &sim, api, strictness).await,
+            Judge::compare(&clean, &sim, api, strictness).await,
+        ];
+        assert_eq!(ours.differences(), undisturbed.differences(), "{api:?}");
+        if strictness == Strictness::Equal {
+            ours.agrees();
+        }
+        for _ in 0..200 {
+            sim.clock().advance(chrono::TimeDelta::seconds(chance.i64(0..120)));
+            sim.change(|account| account.random_change(&mut chance));
         }
     }
-    // What a run over changes cannot see, a full load does.
-    Judge::compare(&mirror, &sim, api, Strictness::Inserts).await.agrees();
+    // Nor does a full load miss anything that is left.
     binary.run(&["sync", "--full"]).await.ended_with(0);
-    Judge::compare(&mirror, &sim, api, Strictness::Equal).await.agrees();
+    Judge::compare(&mirror, &sim, api, Strictness::Inserts).await.agrees();
 }
 
 /// D-02. A server that is there and says nothing, in the middle of work and to whoever connects, is given up after
@@ -306,12 +316,12 @@ async fn a_session_that_is_ended_by_the_administrator_is_replaced() {
     let admin = bench.other().await;
     for round in 0..3 {
         bench.write(tags(round * 10 + 1..=round * 10 + 10)).await;
-        assert_eq!(admin.cut_others().await, 1);
+        assert!(admin.cut_others().await > 0, "our session was there");
     }
     admin.execute("begin; select object from sync_state where object = 'tags' for update").await;
     let ending = async {
         somebody_waits(&bench).await;
-        assert!(admin.cut_others().await >= 1);
+        assert!(admin.cut_others().await > 0, "our session was there");
         admin.execute("commit").await;
     };
     let (written, ()) = tokio::join!(bench.write(tags(21..=50)), ending);

@@ -16,7 +16,6 @@ pub use binary::Binary;
 pub use database::{Database, Engine};
 pub use judge::Judge;
 pub use mirror::{Api, Mirror};
-pub use proxy::{Cut, Proxy};
 pub use scene::Scene;
 
 use kitmirror::simulator::{AccountPlan, Serving, Simulator};
