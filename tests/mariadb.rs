@@ -1,5 +1,7 @@
 //! The suite on MariaDB, and what only a server can do to the program.
 
+#[path = "suite/outages.rs"]
+mod outages;
 #[path = "suite/server.rs"]
 mod server;
 mod suite;

@@ -2,6 +2,7 @@
 
 use super::database::Database;
 use super::mirror::Mirror;
+use super::proxy::Proxy;
 use kitmirror::model::objects::TAGS;
 use kitmirror::model::{Batch, Object, Row, Time, Value, time};
 use kitmirror::store::{Access, Commit, Progress, Store, Written};
@@ -16,7 +17,17 @@ pub struct Bench {
 
 impl Bench {
     pub async fn new() -> Self {
-        let mirror = Mirror::new().await;
+        Self::on(Mirror::new().await).await
+    }
+
+    /// One whose store comes to its database through a proxy.
+    pub async fn behind_a_proxy() -> (Self, Proxy) {
+        let mut mirror = Mirror::new().await;
+        let proxy = mirror.behind_a_proxy().await;
+        (Self::on(mirror).await, proxy)
+    }
+
+    async fn on(mirror: Mirror) -> Self {
         let store = mirror.store(Access::Create).await;
         store.migrate().await.expect("the tables are made");
         store.acquire_lease("one").await.expect("the lease can be asked for").expect("and is free");

@@ -74,6 +74,23 @@ impl Engine {
         }
     }
 
+    /// Counts the transactions that others have open in the same database and do nothing in, where a server tells.
+    pub fn open_transactions(self) -> Option<&'static str> {
+        match self {
+            Engine::Sqlite => None,
+            Engine::Postgres => Some(
+                "select count(*) from pg_stat_activity where datname = current_database() \
+                 and pid <> pg_backend_pid() and state like 'idle in transaction%'",
+            ),
+            Engine::Mariadb | Engine::Mysql => Some(
+                "select count(*) from information_schema.innodb_trx as open \
+                 join information_schema.processlist as session on session.id = open.trx_mysql_thread_id \
+                 where session.db = database() and session.id <> connection_id() and session.command = 'Sleep' \
+                 and open.trx_started < now() - interval 1 second",
+            ),
+        }
+    }
+
     /// Begins to read: all that is read until the end is of one moment.
     pub fn begin_to_read(self) -> &'static str {
         match self {

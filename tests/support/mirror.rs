@@ -2,6 +2,7 @@
 //! process by the code that the commands use.
 
 use super::database::{Database, Engine};
+use super::proxy::Proxy;
 use super::server::{Home, SCHEMA};
 use crate::ENGINE;
 use kitmirror::config::{self, Environment, Input, Settings};
@@ -43,6 +44,8 @@ pub struct Mirror {
     folder: TempDir,
     /// Its database on the server; without one it is a file in the folder.
     home: Option<Home>,
+    /// The way to it that the program takes, if not the straight one.
+    detour: Option<String>,
     /// Settings beside credential and place.
     pub settings: Vec<(String, String)>,
 }
@@ -55,7 +58,7 @@ impl Mirror {
             server => Some(Home::new(server).await),
         };
         let settings = vec![("KITMIRROR_REQUESTS_PER_MINUTE".to_owned(), "1000000".to_owned())];
-        Mirror { folder, home, settings }
+        Mirror { folder, home, detour: None, settings }
     }
 
     /// The file of a mirror on SQLite.
@@ -69,7 +72,24 @@ impl Mirror {
 
     /// As the program opens it.
     pub fn url(&self) -> String {
-        self.home.as_ref().map_or_else(|| self.file_url(), |home| home.url.clone())
+        let straight = || self.home.as_ref().map_or_else(|| self.file_url(), |home| home.url.clone());
+        self.detour.clone().unwrap_or_else(straight)
+    }
+
+    /// From now on the program comes through a proxy; whoever looks at the database beside it does not.
+    pub async fn behind_a_proxy(&mut self) -> Proxy {
+        let (before, rest) =
+            self.url().split_once('@').map(|(a, b)| (a.to_owned(), b.to_owned())).expect("a role");
+        let (server, database) = rest.split_once('/').expect("a database");
+        let proxy = Proxy::new(ENGINE, server).await;
+        let mut url = format!("{before}@{}/{database}", proxy.address());
+        // It reads what passes.
+        if !url.contains("sslmode=") && !url.contains("ssl-mode=") {
+            url += if url.contains('?') { "&" } else { "?" };
+            url += if ENGINE == Engine::Postgres { "sslmode=disable" } else { "ssl-mode=disabled" };
+        }
+        self.detour = Some(url);
+        proxy
     }
 
     fn file_url(&self) -> String {

@@ -6,6 +6,7 @@ pub mod binary;
 pub mod database;
 pub mod judge;
 pub mod mirror;
+pub mod proxy;
 pub mod scene;
 pub mod server;
 pub mod tls;
