@@ -22,6 +22,10 @@ use crate::model::{Object, Row, Time, Value, time};
 
 /// How long a statement waits for somebody else's lock before it counts as unavailable.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
+/// After how long a silent session of ours is forgotten by the server. When the line is cut so that the server does not
+/// notice, the locks of the transaction under way would otherwise be held for hours, against whoever comes next.
+/// Who holds the lease speaks every fifteen seconds.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(120);
 /// How long a server may take to accept a connection.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(30);
 /// Prepared statements kept. A statement of many rows is large, and few shapes are ever in use.

@@ -9,7 +9,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 use tracing::log::LevelFilter;
 
-use super::{Dialect, LOCK_WAIT, STATEMENTS_KEPT, host};
+use super::{Dialect, FORGOTTEN_AFTER, LOCK_WAIT, STATEMENTS_KEPT, host};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Row, Time, Value};
 
@@ -44,11 +44,11 @@ pub(super) async fn connect(options: &MySqlConnectOptions) -> Result<(MySqlConne
     let what = "connect to the database";
     let failed = |error| super::failed(Dialect::Mysql, what, error);
     let mut connection = options.connect().await.map_err(failed)?;
-    let wait = LOCK_WAIT.as_secs();
+    let (wait, forgotten) = (LOCK_WAIT.as_secs(), FORGOTTEN_AFTER.as_secs());
     let settings = format!(
         "set session sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_DATE,\
          NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', session time_zone = '+00:00', \
-         session innodb_lock_wait_timeout = {wait}, session lock_wait_timeout = {wait}; \
+         session innodb_lock_wait_timeout = {wait}, session lock_wait_timeout = {wait}, session wait_timeout = {forgotten}; \
          set session transaction isolation level repeatable read"
     );
     connection.execute(sqlx::raw_sql(AssertSqlSafe(settings))).await.map_err(failed)?;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::log::LevelFilter;
 
-use super::{Dialect, LOCK_WAIT, host};
+use super::{Dialect, FORGOTTEN_AFTER, LOCK_WAIT, host};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Object, Row, Time, Type, Value};
 
@@ -60,13 +60,13 @@ pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection> 
 
 /// Begins a transaction, `read write` or `read only`, with everything that a session would otherwise be set to.
 pub(super) fn begin(schema: Option<&str>, mode: &str) -> String {
-    let wait = LOCK_WAIT.as_millis();
+    let (wait, forgotten) = (LOCK_WAIT.as_millis(), FORGOTTEN_AFTER.as_millis());
     let path = schema.map_or(String::new(), |schema| {
         format!("; set local search_path to {}", Dialect::Postgres.quoted(schema))
     });
     format!(
         "begin isolation level read committed {mode}; set local lock_timeout = {wait}; \
-         set local idle_in_transaction_session_timeout = 0; set local standard_conforming_strings = on; \
+         set local idle_in_transaction_session_timeout = {forgotten}; set local standard_conforming_strings = on; \
          set local client_min_messages = warning{path}"
     )
 }
