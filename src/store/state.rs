@@ -140,7 +140,6 @@ pub(super) async fn advance(
     inserted: u64,
     now: Time,
 ) -> Result<()> {
-    ensure(connection, object.name, partition).await?;
     let (sql, mut values) = match progress {
         Progress::More { checkpoint } => (
             "update sync_state set checkpoint = ?, \"rows\" = \"rows\" + ? where object = ? and \"partition\" = ?",
@@ -165,7 +164,11 @@ pub(super) async fn advance(
         }
     };
     values.extend([text(object.name), text(partition)]);
-    connection.run("write sync_state", sql, &values).await?;
+    // The row is missing once in the life of a partition.
+    if connection.run("write sync_state", sql, &values).await? == 0 {
+        ensure(connection, object.name, partition).await?;
+        connection.run("write sync_state", sql, &values).await?;
+    }
     if matches!(progress, Progress::Done { .. }) && !partition.is_empty() {
         // One parent that can be read shows that the object as a whole is not refused any more.
         let sql = "update sync_state set unavailable = false, last_error = null, last_error_advice = null, last_error_at = null \
