@@ -667,6 +667,7 @@ async fn status(connection: &mut MySqlConnection, name: &str) -> Result<u64> {
 
 /// Rows there are, and how often one was updated.
 async fn changes(connection: &mut MySqlConnection) -> Result<u64> {
-    let count: i64 = sqlx::query_scalar("select count(*) from subscribers").fetch_one(&mut *connection).await?;
+    let count: i64 =
+        sqlx::query_scalar("select count(*) from subscribers").fetch_one(&mut *connection).await?;
     Ok(count as u64 + status(connection, "Handler_update").await?)
 }

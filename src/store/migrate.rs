@@ -73,6 +73,9 @@ pub(super) async fn refuse_foreign(connection: &mut Connection, names: &[&str]) 
         )),
         Some(version) => Ok(Some(version)),
         None => {
+            if dialect == Dialect::Postgres {
+                refuse_hidden(connection).await?;
+            }
             let relations = connection.rows("list tables", dialect.relations(), &[]).await?;
             match relations.iter().filter_map(|row| row.text(0)).find(|name| names.contains(name)) {
                 Some(name) => Err(Error::new(
@@ -84,6 +87,30 @@ pub(super) async fn refuse_foreign(connection: &mut Connection, names: &[&str]) 
                 None => Ok(None),
             }
         }
+    }
+}
+
+/// Refuses a mirror that is elsewhere on the search path: a new schema in front of it would get a second mirror.
+async fn refuse_hidden(connection: &mut Connection) -> Result<()> {
+    let sql = format!(
+        "select cast(n.nspname as text), cast(current_schema() as text) from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+         where c.oid = to_regclass('{HISTORY}')"
+    );
+    let found = connection.rows("look for a mirror elsewhere", &sql, &[]).await?;
+    match found.first() {
+        Some(row) if connection.schema().is_none() => {
+            let schema = |at| row.text(at).unwrap_or_default();
+            Err(Error::new(
+                Kind::SchemaMismatch,
+                format!(
+                    "there is a mirror in the schema \"{}\", behind \"{}\" on the search path; say which one is meant by \
+                     database_schema",
+                    schema(0),
+                    schema(1)
+                ),
+            ))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -104,7 +131,12 @@ pub(super) async fn migrate(connection: &mut Connection, names: &[&str]) -> Resu
     let result = apply(connection, names).await;
     match &result {
         Ok(_) => connection.script("commit", "commit").await?,
-        Err(_) => connection.script("roll back", "rollback").await?,
+        Err(_) => {
+            // What went wrong before counts.
+            if let Err(error) = connection.script("roll back", "rollback").await {
+                tracing::debug!("{}", error.one_line());
+            }
+        }
     }
     result
 }

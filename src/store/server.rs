@@ -4,6 +4,9 @@ use super::connection::Connection;
 use super::dialect::Dialect;
 use crate::error::{Error, Kind, Result};
 
+/// The least `max_allowed_packet` of MySQL: what servers of old had by default.
+const LEAST_PACKET: i64 = 1 << 20;
+
 /// Refuses a server that is too old, or that cannot hold all text, before anything is made there.
 pub(super) async fn refuse_unfit(connection: &mut Connection) -> Result<()> {
     match connection.dialect() {
@@ -29,7 +32,18 @@ pub(super) async fn refuse_unfit(connection: &mut Connection) -> Result<()> {
             Ok(())
         }
         Dialect::Mysql => {
-            let rows = connection.rows("ask for the server's version", "select version()", &[]).await?;
+            let sql = "select version(), cast(@@session.max_allowed_packet as signed)";
+            let rows = connection.rows("ask for the server's version", sql, &[]).await?;
+            let packet = rows.first().and_then(|row| row.int(1)).unwrap_or(0);
+            if packet < LEAST_PACKET {
+                return Err(Error::new(
+                    Kind::DatabaseRefused,
+                    format!(
+                        "the server's max_allowed_packet is {packet} bytes, too little for a broadcast; set it to \
+                         {LEAST_PACKET} or more"
+                    ),
+                ));
+            }
             let version = rows.first().and_then(|row| row.text(0)).unwrap_or_default();
             match mysql_fits(version) {
                 Ok(()) => Ok(()),

@@ -267,37 +267,37 @@ async fn answered<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 
 /// How much longer something is tried again.
 struct Patience {
-    since: Instant,
+    /// When it first failed.
+    since: Option<Instant>,
     pause: Duration,
-    said: bool,
 }
 
 impl Patience {
     fn new() -> Self {
-        Patience { since: Instant::now(), pause: Duration::from_millis(50), said: false }
+        Patience { since: None, pause: Duration::from_millis(50) }
     }
 
     /// Tells whoever was told of trouble that it is over.
     fn was_worth_it(&self) {
-        if self.said {
-            tracing::info!("The database works again after {:.1} s", self.since.elapsed().as_secs_f64());
+        if let Some(since) = self.since {
+            tracing::info!("The database works again after {:.1} s", since.elapsed().as_secs_f64());
         }
     }
 
     /// Waits before another try, or gives the error back where none is worth it.
     async fn after(&mut self, error: Error) -> Result<()> {
-        let gives_up = then(&error) == Then::GiveUp
-            || then(&error) == Then::LeaveOutValue
-            || self.since.elapsed() + self.pause > PATIENCE;
-        if gives_up {
+        let waited = self.since.map_or(Duration::ZERO, |since| since.elapsed());
+        let is_final = matches!(then(&error), Then::GiveUp | Then::LeaveOutValue);
+        if is_final || waited + self.pause > PATIENCE {
             return Err(error);
         }
-        if self.said {
+        if self.since.is_some() {
             tracing::debug!("Still not: {}", error.one_line());
         } else {
+            // From here, not from the beginning: an answer may have been waited for longer than this.
+            self.since = Some(Instant::now());
             let seconds = PATIENCE.as_secs();
             tracing::warn!("{}; trying again for up to {seconds} s", error.one_line());
-            self.said = true;
         }
         let jitter = fastrand::u64(0..=self.pause.as_millis() as u64 / 2);
         tokio::time::sleep(self.pause + Duration::from_millis(jitter)).await;

@@ -154,7 +154,7 @@ fn postgres(code: &str) -> (Kind, Then) {
         _ if code.starts_with("08") || code.starts_with("57P") => {
             (Kind::DatabaseUnavailable, Then::Reconnect)
         }
-        "53300" | "26000" | "25P03" | "25P02" => (Kind::DatabaseUnavailable, Then::Reconnect),
+        "53300" | "26000" | "25P02" | "25P03" | "25P04" => (Kind::DatabaseUnavailable, Then::Reconnect),
         _ if code.starts_with("22") || code.starts_with("23") => (Kind::Internal, Then::LeaveOutValue),
         _ if code.starts_with("42") => (Kind::SchemaMismatch, Then::GiveUp),
         // Credentials, disk full, out of memory, and the rest.
@@ -165,9 +165,11 @@ fn postgres(code: &str) -> (Kind, Then) {
 /// By the error numbers that MySQL and MariaDB share; those from 3000 on are MySQL's, from 4000 on each one's own.
 fn mysql(code: &str) -> (Kind, Then) {
     match code.parse::<u32>() {
-        // Lock wait timeout, deadlock, changed since read.
-        Ok(1205 | 1213 | 1020) => (Kind::DatabaseUnavailable, Then::Again),
-        // Shutdown, too many connections, killed, interrupted, read-only, gone.
+        // Lock wait timeout, deadlock, changed since read, redefined since read, to be prepared again, took too long,
+        // rolled back by a group.
+        Ok(1205 | 1213 | 1020 | 1412 | 1615 | 1969 | 3024 | 3101) => (Kind::DatabaseUnavailable, Then::Again),
+        // Shutdown, too many connections, killed, interrupted, read-only, gone, silent for too long; what a proxy or a
+        // cluster says of a node that is not ready.
         Ok(
             1040 | 1053 | 1077 | 1079 | 1152 | 1158..=1161 | 1184 | 1203 | 1226 | 1290 | 1317 | 1836 | 1927,
         ) => (Kind::DatabaseUnavailable, Then::Reconnect),

@@ -6,8 +6,18 @@ pub(super) fn is_near(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     match host.parse::<std::net::IpAddr>() {
         Ok(address) => address.is_loopback(),
-        Err(_) => host.starts_with('/') || !host.contains('.') && !host.contains(':'),
+        // A number is an address, too.
+        Err(_) => {
+            host.starts_with('/')
+                || !host.contains(['.', ':']) && !host.starts_with(|c: char| c.is_ascii_digit())
+        }
     }
+}
+
+/// Whether a URL says itself whether TLS is to be used.
+pub(super) fn is_tls_asked_for(url: &str) -> bool {
+    let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters);
+    parameters.split('&').any(|one| one.starts_with("sslmode=") || one.starts_with("ssl-mode="))
 }
 
 /// Whether `host` is this very machine.
@@ -20,6 +30,13 @@ pub(super) fn is_here(host: &str) -> bool {
 mod tests {
     use super::*;
 
+    #[test]
+    fn only_a_parameter_asks_for_tls() {
+        assert!(is_tls_asked_for("postgres://me@db.example.com/x?application_name=a&sslmode=disable"));
+        assert!(is_tls_asked_for("mysql://me@db.example.com/x?ssl-mode=disabled"));
+        assert!(!is_tls_asked_for("postgres://me:sslmode=disable@db.example.com/sslmode=x"));
+    }
+
     /// S-06.
     #[test]
     fn only_this_machine_and_its_containers_are_near() {
@@ -29,7 +46,16 @@ mod tests {
             assert!(is_near(near), "{near}");
             assert_eq!(is_here(near), !["db", "postgres", "/var/run/postgresql"].contains(&near), "{near}");
         }
-        for far in ["db.example.com", "10.0.0.5", "192.168.1.4", "2001:db8::1", "[2001:db8::1]", "8.8.8.8"] {
+        for far in [
+            "db.example.com",
+            "10.0.0.5",
+            "192.168.1.4",
+            "2001:db8::1",
+            "[2001:db8::1]",
+            "8.8.8.8",
+            "134744072",
+            "0x8080808",
+        ] {
             assert!(!is_near(far) && !is_here(far), "{far}");
         }
     }

@@ -22,7 +22,10 @@ pub(super) fn options(url: &str) -> Result<MySqlConnectOptions> {
                 "database_url is not a MySQL URL such as mysql://user:password@host:3306/database",
             )
         })?;
-    let says = ["sslmode=", "ssl-mode="].iter().any(|name| url.contains(name));
+    let says = host::is_tls_asked_for(url);
+    // The driver would look for a host of that name, brackets and all.
+    let host = options.get_host().trim_start_matches('[').trim_end_matches(']').to_owned();
+    let options = options.host(&host);
     let options = match options.get_socket().is_none() && !host::is_near(options.get_host()) && !says {
         true => options.ssl_mode(MySqlSslMode::Required),
         false => options,
@@ -48,7 +51,8 @@ pub(super) async fn connect(options: &MySqlConnectOptions) -> Result<(MySqlConne
     let settings = format!(
         "set session sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_DATE,\
          NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', session time_zone = '+00:00', \
-         session innodb_lock_wait_timeout = {wait}, session lock_wait_timeout = {wait}, session wait_timeout = {forgotten}; \
+         session innodb_lock_wait_timeout = {wait}, session lock_wait_timeout = {wait}, session wait_timeout = {forgotten}, \
+         session autocommit = 1, session sql_select_limit = 18446744073709551615, session sql_safe_updates = 0; \
          set session transaction isolation level repeatable read"
     );
     connection.execute(sqlx::raw_sql(AssertSqlSafe(settings))).await.map_err(failed)?;

@@ -26,7 +26,10 @@ pub(super) fn options(url: &str) -> Result<PgConnectOptions> {
             "database_url is not a PostgreSQL URL such as postgres://user:password@host:5432/database",
         )
     })?;
-    let says = ["sslmode=", "ssl-mode="].iter().any(|name| url.contains(name));
+    let says = host::is_tls_asked_for(url);
+    // The driver would look for a host of that name, brackets and all.
+    let host = options.get_host().trim_start_matches('[').trim_end_matches(']').to_owned();
+    let options = options.host(&host);
     let options = match (options.get_host(), options.get_ssl_mode()) {
         (host, PgSslMode::Prefer) if !says && options.get_socket().is_none() => {
             if host::is_here(host) {
