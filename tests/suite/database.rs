@@ -42,7 +42,12 @@ async fn filled(mirror: &Mirror) -> Database {
     let names = ["id", "truth", "words", "\"partition\"", "moment", "json", "ratio", "whole"];
     let columns: Vec<String> =
         names.iter().zip(types()).map(|(name, kind)| format!("{name} {kind}")).collect();
-    database.execute(&format!("create table things ({})", columns.join(", "))).await;
+    // The database itself is latin1 there.
+    let charset = match ENGINE {
+        Engine::Mysql | Engine::Mariadb => " character set utf8mb4",
+        Engine::Sqlite | Engine::Postgres => "",
+    };
+    database.execute(&format!("create table things ({}){charset}", columns.join(", "))).await;
     let yes = if ENGINE == Engine::Sqlite { "1" } else { "true" };
     let moment = ENGINE.time("2024-02-29T23:59:59.000001Z".parse().expect("a time"));
     database
