@@ -13,7 +13,7 @@ pub async fn existing(place: &Place) -> Result<Option<Store>> {
     }
     let store = Store::open(place, Access::Existing).await?;
     match store.schema_version().await? {
-        None => {
+        None | Some(0) => {
             store.close().await;
             Ok(None)
         }

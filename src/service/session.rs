@@ -108,7 +108,8 @@ impl Session {
         let mut opened = None;
         if place.exists() {
             let store = Store::open(&place, Access::Existing).await?;
-            if store.schema_version().await?.is_some() {
+            // Of version 0 are tables whose making was cut short before any was recorded: there is no lease to take yet.
+            if store.schema_version().await?.is_some_and(|version| version > 0) {
                 lease(&store).await?;
                 attach_limiter(&kit, &store).await?;
                 opened = Some(store);

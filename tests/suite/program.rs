@@ -4,7 +4,7 @@ use crate::ENGINE;
 use crate::support::binary::listing;
 use crate::support::judge::{Judge, Strictness};
 use crate::support::scene::{few, people};
-use crate::support::server::{PLAIN_ROLE, ROLE, grants_to_plain_role};
+use crate::support::server::{PLAIN_ROLE, ROLE, let_plain_role_in};
 use crate::support::{Api, Binary, Engine, Mirror, asked, kit};
 use futures_util::future::join_all;
 use kitmirror::model::objects;
@@ -50,7 +50,7 @@ async fn tables_made_by_hand_from_what_is_printed_are_used_as_they_are() {
     let (_, name) = mirror.url().rsplit_once('/').map(|(a, b)| (a.to_owned(), b.to_owned())).expect("a name");
     let name = name.split('?').next().unwrap_or_default();
     if ENGINE != Engine::Sqlite {
-        administrator.execute(&grants_to_plain_role(ENGINE, name)).await;
+        let_plain_role_in(ENGINE, &administrator, name).await;
     }
     administrator.close().await;
 

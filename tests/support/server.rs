@@ -185,14 +185,7 @@ async fn prepared(engine: Engine, admin: &str) -> Result<Database, sqlx::Error> 
         ),
     };
     server.try_execute(&role).await?;
-    if engine == Engine::Mysql {
-        // MySQL takes a password without TLS from those only who came with TLS before, and remembers them.
-        let first =
-            Database::connect(engine, &url_of_role(engine, admin, "information_schema"), SCHEMA).await;
-        if let Ok(first) = first {
-            first.close().await;
-        }
-    }
+    come_with_tls(engine, admin, ROLE).await;
     let now = Utc::now().timestamp();
     for name in server.texts(databases).await {
         let born = name.split('_').nth(1).and_then(|seconds| seconds.parse::<i64>().ok());
@@ -201,6 +194,22 @@ async fn prepared(engine: Engine, admin: &str) -> Result<Database, sqlx::Error> 
         }
     }
     Ok(server)
+}
+
+/// MySQL takes a password without TLS from those only who came with TLS before, and remembers them.
+async fn come_with_tls(engine: Engine, admin: &str, role: &str) {
+    if engine == Engine::Mysql {
+        let url = url_of_role(engine, admin, "information_schema").replace(ROLE, role);
+        if let Ok(first) = Database::connect(engine, &url, SCHEMA).await {
+            first.close().await;
+        }
+    }
+}
+
+/// Lets the role that only uses tables into a database in which an administrator has made them.
+pub async fn let_plain_role_in(engine: Engine, administrator: &Database, database: &str) {
+    administrator.execute(&grants_to_plain_role(engine, database)).await;
+    come_with_tls(engine, &admin(engine), PLAIN_ROLE).await;
 }
 
 async fn create(engine: Engine, server: &Database) -> Result<String, sqlx::Error> {
@@ -216,8 +225,7 @@ async fn create(engine: Engine, server: &Database) -> Result<String, sqlx::Error
     Ok(name)
 }
 
-/// What an administrator does after he has made the tables, for a role that only uses them.
-pub fn grants_to_plain_role(engine: Engine, database: &str) -> String {
+fn grants_to_plain_role(engine: Engine, database: &str) -> String {
     match engine {
         Engine::Sqlite => String::new(),
         Engine::Postgres => format!(

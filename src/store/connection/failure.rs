@@ -54,7 +54,7 @@ pub(in crate::store) fn failed(dialect: Dialect, what: &str, error: sqlx::Error)
             )
         }
         // The driver leaves out what MySQL does for passwords without TLS: that library has a known weakness.
-        (sqlx::Error::Configuration(cause), _) if cause.to_string().contains("RSA") => {
+        (error, _) if is_password_without_tls(error) => {
             "this server takes a password over TLS only; leave ssl-mode=disabled out of database_url"
                 .to_owned()
         }
@@ -71,6 +71,11 @@ fn is_certificate(error: &sqlx::Error) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether the server wanted a password in a way that the driver only knows over TLS.
+fn is_password_without_tls(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Configuration(cause) if cause.to_string().contains("RSA"))
 }
 
 /// How a URL asks for a connection without TLS.
@@ -107,6 +112,7 @@ fn classify(dialect: Dialect, error: &sqlx::Error) -> (Kind, Then) {
         // What comes after a connection was cut in the middle of a message.
         | sqlx::Error::Protocol(_) => (Kind::DatabaseUnavailable, Then::Reconnect),
         sqlx::Error::Tls(_) => (Kind::DatabaseRefused, Then::GiveUp),
+        error if is_password_without_tls(error) => (Kind::DatabaseRefused, Then::GiveUp),
         sqlx::Error::Configuration(_) => (Kind::Settings, Then::GiveUp),
         sqlx::Error::Encode(_) => (Kind::Internal, Then::LeaveOutValue),
         _ => (Kind::Internal, Then::GiveUp),
