@@ -2,7 +2,9 @@
 //! needs before its work and after it.
 
 mod existing;
+mod pulse;
 mod session;
 
 pub use existing::existing;
+pub use pulse::{Beat, Phase, Pulse, Schedule};
 pub use session::{Session, attach_limiter, client, place, refuse_other_account, v3_lists_show_everybody};
