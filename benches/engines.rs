@@ -2,7 +2,7 @@
 
 use kitmirror::model::objects::SUBSCRIBERS;
 use kitmirror::model::{Batch, Row, Time, Value, time};
-use kitmirror::store::{Access, Commit, Place, Progress, Store, Written};
+use kitmirror::store::{Access, Commit, MetStep, Place, Progress, Store, Written};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _, raw_sql};
@@ -282,6 +282,8 @@ impl Mirror {
                 progress: Progress::More { checkpoint: format!(r#"{{"page":{page}}}"#) },
                 fingerprint: "bench".to_owned(),
                 run: (self.run, 1, 0),
+                met: MetStep::None,
+                gone: Vec::new(),
             };
             let began = Instant::now();
             written += self.store.commit_page(commit).await?;

@@ -35,6 +35,8 @@ pub enum Kind {
     SourcePagination,
     /// Too many records of one page could not be stored: the API has probably changed.
     SchemaDrift,
+    /// A reconcile did not meet rows and left them alone: too many, or there is doubt.
+    DeletionsHeld,
     /// The parents of an object could not be read, so its partitions are not known.
     ParentsUnknown,
     /// The credential belongs to another account than the mirror.
@@ -138,6 +140,11 @@ impl Kind {
                 "More than 5 % of a page could not be stored, so the pass stopped before its watermark moved. See the \
                  reasons in sync_quarantine; the API may have changed, please report it.",
             ),
+            Kind::DeletionsHeld => policy(
+                5,
+                true,
+                "Nothing was marked as gone there. Look at Kit whether they really are;                  `kitmirror sync --reconcile --accept-deletions` then marks them.",
+            ),
             Kind::ParentsUnknown => {
                 policy(5, true, "See the error of the parent object; with that mended, run it again.")
             }
@@ -199,6 +206,7 @@ impl Kind {
             Kind::SourceTooLarge => "source_too_large",
             Kind::SourcePagination => "source_pagination",
             Kind::SchemaDrift => "schema_drift",
+            Kind::DeletionsHeld => "deletions_held",
             Kind::ParentsUnknown => "parents_unknown",
             Kind::AccountMismatch => "account_mismatch",
             Kind::DatabaseUnavailable => "database_unavailable",

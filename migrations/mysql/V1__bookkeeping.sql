@@ -9,12 +9,24 @@ create table if not exists `sync_state` (
     `fingerprint` longtext comment 'What the watermark was made under: API version and request.',
     `rows` bigint not null default 0 comment 'Live rows of the partition.',
     `full_requested_at` datetime(6) comment 'When a full load was asked for that is not complete yet.',
+    `reconcile_requested_at` datetime(6) comment 'When a reconcile was asked for that has not been tried yet.',
+    `reconciled_at` datetime(6) comment 'When vanished rows were last looked for and marked.',
+    `held_deletions` bigint comment 'Rows that the last reconcile did not meet and left alone, because there were too many or it had doubts.',
     `unavailable` tinyint(1) not null default false comment 'Whether Kit refuses it to this account.',
     `last_error` longtext comment 'What failed last, if it has not succeeded since.',
     `last_error_advice` longtext comment 'What to do about it.',
     `last_error_at` datetime(6) comment 'When it failed.',
     primary key (`object`, `partition`)
 ) engine = InnoDB default character set utf8mb4 collate utf8mb4_bin row_format = dynamic comment 'One row per object and partition. The partition is the parent''s id as text, or empty for a whole list.';
+
+-- The keys that a reconcile under way has met, so that it can go on after anything. Empty between passes.
+create table if not exists `sync_met` (
+    `object` varchar(64) not null comment 'The object.',
+    `partition` varchar(64) not null comment 'The parent''s id, or empty.',
+    `chunk` bigint not null comment 'Counts the commits of the pass.',
+    `ids` longtext not null comment 'Ids of the rows met, ascending, each as the difference from the one before.',
+    primary key (`object`, `partition`, `chunk`)
+) engine = InnoDB default character set utf8mb4 collate utf8mb4_bin row_format = dynamic comment 'The keys that a reconcile under way has met, so that it can go on after anything. Empty between passes.';
 
 -- One row per object and run. Kept 90 days.
 create table if not exists `sync_runs` (

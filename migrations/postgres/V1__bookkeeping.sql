@@ -9,6 +9,9 @@ create table "sync_state" (
     "fingerprint" text, -- What the watermark was made under: API version and request.
     "rows" bigint not null default 0, -- Live rows of the partition.
     "full_requested_at" timestamp with time zone, -- When a full load was asked for that is not complete yet.
+    "reconcile_requested_at" timestamp with time zone, -- When a reconcile was asked for that has not been tried yet.
+    "reconciled_at" timestamp with time zone, -- When vanished rows were last looked for and marked.
+    "held_deletions" bigint, -- Rows that the last reconcile did not meet and left alone, because there were too many or it had doubts.
     "unavailable" boolean not null default false, -- Whether Kit refuses it to this account.
     "last_error" text, -- What failed last, if it has not succeeded since.
     "last_error_advice" text, -- What to do about it.
@@ -25,10 +28,27 @@ comment on column "sync_state"."checkpoint" is 'JSON: where an unfinished pass s
 comment on column "sync_state"."fingerprint" is 'What the watermark was made under: API version and request.';
 comment on column "sync_state"."rows" is 'Live rows of the partition.';
 comment on column "sync_state"."full_requested_at" is 'When a full load was asked for that is not complete yet.';
+comment on column "sync_state"."reconcile_requested_at" is 'When a reconcile was asked for that has not been tried yet.';
+comment on column "sync_state"."reconciled_at" is 'When vanished rows were last looked for and marked.';
+comment on column "sync_state"."held_deletions" is 'Rows that the last reconcile did not meet and left alone, because there were too many or it had doubts.';
 comment on column "sync_state"."unavailable" is 'Whether Kit refuses it to this account.';
 comment on column "sync_state"."last_error" is 'What failed last, if it has not succeeded since.';
 comment on column "sync_state"."last_error_advice" is 'What to do about it.';
 comment on column "sync_state"."last_error_at" is 'When it failed.';
+
+-- The keys that a reconcile under way has met, so that it can go on after anything. Empty between passes.
+create table "sync_met" (
+    "object" text not null, -- The object.
+    "partition" text not null, -- The parent's id, or empty.
+    "chunk" bigint not null, -- Counts the commits of the pass.
+    "ids" text not null, -- Ids of the rows met, ascending, each as the difference from the one before.
+    primary key ("object", "partition", "chunk")
+);
+comment on table "sync_met" is 'The keys that a reconcile under way has met, so that it can go on after anything. Empty between passes.';
+comment on column "sync_met"."object" is 'The object.';
+comment on column "sync_met"."partition" is 'The parent''s id, or empty.';
+comment on column "sync_met"."chunk" is 'Counts the commits of the pass.';
+comment on column "sync_met"."ids" is 'Ids of the rows met, ascending, each as the difference from the one before.';
 
 -- One row per object and run. Kept 90 days.
 create table "sync_runs" (

@@ -25,8 +25,8 @@ with
         union all
         select 'subscriber_tags', 'tag_subscriptions', (select "created_at" from "tag_subscriptions" where "_deleted_at" is null order by "created_at" desc limit 1)
     ),
-    "partitions" ("object", "rows", "unfinished", "error") as (
-        select "object", sum("rows"), count("checkpoint"), max("last_error")
+    "partitions" ("object", "rows", "unfinished", "error", "held") as (
+        select "object", sum("rows"), count("checkpoint"), max("last_error"), sum("held_deletions")
         from "sync_state" group by "object"
     )
 select
@@ -47,6 +47,9 @@ select
     r."newest_row",
     s."completed_at" as "last_complete_at",
     cast(round((julianday('now') - julianday(s."completed_at")) * 86400) as integer) as "lag_seconds",
+    s."reconciled_at" as "last_reconcile_at",
+    cast(round((julianday('now') - julianday(s."reconciled_at")) * 86400) as integer) as "reconcile_lag_seconds",
+    p."held" as "held_deletions",
     coalesce(s."last_error", p."error") as "last_error",
     (select max("last_error_advice") from "sync_state" e where e."object" = r."brought_by" and e."last_error" is not null) as "last_error_advice"
 from "relations" r

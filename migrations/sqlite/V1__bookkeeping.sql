@@ -9,11 +9,23 @@ create table "sync_state" (
     "fingerprint" text, -- What the watermark was made under: API version and request.
     "rows" integer not null default 0, -- Live rows of the partition.
     "full_requested_at" text, -- When a full load was asked for that is not complete yet.
+    "reconcile_requested_at" text, -- When a reconcile was asked for that has not been tried yet.
+    "reconciled_at" text, -- When vanished rows were last looked for and marked.
+    "held_deletions" integer, -- Rows that the last reconcile did not meet and left alone, because there were too many or it had doubts.
     "unavailable" integer not null default false, -- Whether Kit refuses it to this account.
     "last_error" text, -- What failed last, if it has not succeeded since.
     "last_error_advice" text, -- What to do about it.
     "last_error_at" text, -- When it failed.
     primary key ("object", "partition")
+) strict, without rowid;
+
+-- The keys that a reconcile under way has met, so that it can go on after anything. Empty between passes.
+create table "sync_met" (
+    "object" text not null, -- The object.
+    "partition" text not null, -- The parent's id, or empty.
+    "chunk" integer not null, -- Counts the commits of the pass.
+    "ids" text not null, -- Ids of the rows met, ascending, each as the difference from the one before.
+    primary key ("object", "partition", "chunk")
 ) strict, without rowid;
 
 -- One row per object and run. Kept 90 days.

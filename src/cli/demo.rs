@@ -9,7 +9,7 @@ use crate::config::{Environment, Input, LogFormat, LogLevel, load};
 use crate::error::{Error, Kind};
 use crate::model::objects;
 use crate::output;
-use crate::replication::{Report, Request, Stop};
+use crate::replication::{Report, Request, Stop, Whole};
 use crate::service::Session;
 use crate::simulator::{AccountPlan, ChangeKind, Serving, Simulator, V4_KEY};
 use crate::store::{Access, Place, Store};
@@ -36,29 +36,30 @@ pub struct Demo {
 const QUESTIONS: [(&str, &str); 6] = [
     (
         "How is the list made up?",
-        "select state, count(*) as people from subscribers group by state order by people desc",
+        "select state, count(*) as people from subscribers where _deleted_at is null group by state order by people desc",
     ),
     (
         "How did it grow, month by month?",
         "select substr(created_at, 1, 7) as month, count(*) as joined, sum(count(*)) over (order by substr(created_at, 1, 7)) as total\n\
-         from subscribers group by month order by month desc limit 6",
+         from subscribers where _deleted_at is null group by month order by month desc limit 6",
     ),
     (
         "Which forms bring people who stay?",
         "select f.name as form, count(*) as joined, round(100.0 * avg(s.state = 'active'), 1) as active_percent\n\
          from form_subscriptions m join forms f on f.id = m.form_id join subscribers s on s.id = m.subscriber_id\n\
-         group by f.id order by joined desc",
+         where m._deleted_at is null group by f.id order by joined desc",
     ),
     (
         "Which tags go together?",
         "select a.tag_name as tag, b.tag_name as and_tag, count(*) as people\n\
          from subscriber_tags a join subscriber_tags b on b.subscriber_id = a.subscriber_id and a.tag_id < b.tag_id\n\
+         where a._deleted_at is null and b._deleted_at is null\n\
          group by a.tag_id, b.tag_id order by people desc limit 5",
     ),
     (
         "Who unsubscribed last?",
         "select id, substr(created_at, 1, 10) as joined, substr(cancelled_at, 1, 10) as left_on\n\
-         from cancelled_subscribers order by cancelled_at desc limit 5",
+         from cancelled_subscribers where _deleted_at is null order by cancelled_at desc limit 5",
     ),
     ("How fresh is all this?", "select object, state, rows, last_complete_at from sync_status"),
 ];
@@ -90,7 +91,7 @@ impl Demo {
             serving.v4_url()
         ));
         output::line("1. A full load (kitmirror sync --full)\n");
-        let report = self.sync(&serving, true, global.quiet, &stop).await?;
+        let report = self.sync(&serving, Some(Whole::Load), global.quiet, &stop).await?;
         show(&report);
 
         let mut chance = fastrand::Rng::with_seed(7);
@@ -104,14 +105,31 @@ impl Demo {
         output::line(
             "\n2. Meanwhile at Kit: 25 people join, 10 leave, 40 are tagged. An incremental run (kitmirror sync)\n",
         );
-        let report = self.sync(&serving, false, global.quiet, &stop).await?;
+        let report = self.sync(&serving, None, global.quiet, &stop).await?;
+        show(&report);
+        if !report.is_complete() {
+            return Ok(super::sync::exit_code(&report, 130));
+        }
+
+        kit.change(|account| {
+            for kind in [ChangeKind::Untag, ChangeKind::Rename, ChangeKind::DeleteSubscriber] {
+                for _ in 0..5 {
+                    account.random_change_of(kind, &mut chance);
+                }
+            }
+        });
+        output::line(
+            "\n3. Meanwhile at Kit: 5 tags are taken away, 5 names change, 5 people are deleted. A reconcile, which reads\n   \
+             everything and marks what is gone (kitmirror sync --reconcile)\n",
+        );
+        let report = self.sync(&serving, Some(Whole::Reconcile), global.quiet, &stop).await?;
         show(&report);
         serving.stop().await;
         if !report.is_complete() {
             return Ok(super::sync::exit_code(&report, 130));
         }
 
-        output::line("\n3. Now ask it");
+        output::line("\n4. Now ask it");
         self.tour().await?;
         output::line(format_args!(
             "\nThe mirror is in {0}. Open it with any SQL tool, for example\n\n    sqlite3 {0}\n\n\
@@ -165,7 +183,7 @@ impl Demo {
     async fn sync(
         &self,
         kit: &Serving,
-        full: bool,
+        whole: Option<Whole>,
         quiet: bool,
         stop: &Stop,
     ) -> Result<Report, super::Failed> {
@@ -174,6 +192,8 @@ impl Demo {
             ("KITMIRROR_KIT_API_URL".to_owned(), kit.v4_url()),
             ("KITMIRROR_DATABASE_URL".to_owned(), self.url()),
             ("KITMIRROR_REQUESTS_PER_MINUTE".to_owned(), "1000000".to_owned()),
+            // What happens within seconds here takes days elsewhere.
+            ("KITMIRROR_VISIBILITY_LAG".to_owned(), "0s".to_owned()),
         ]
         .into_iter()
         .collect();
@@ -190,7 +210,7 @@ impl Demo {
             .settings;
         let progress = Progress::new(quiet);
         let session = Session::open(&settings, stop).await?;
-        let request = Request { objects: objects::ALL.to_vec(), full };
+        let request = Request { whole, ..Request::of(objects::ALL.to_vec()) };
         let report = session.replicate(&request, &progress, stop).await;
         progress.finish();
         session.close().await;
@@ -226,12 +246,13 @@ fn show(report: &Report) {
     let total = report.total();
     let took: u64 = report.objects.iter().map(|one| one.duration_ms).sum();
     output::line(format_args!(
-        "   {} rows read with {} requests in {:.1} s: {} new, {} changed.{}",
+        "   {} rows read with {} requests in {:.1} s: {} new, {} changed, {} gone.{}",
         output::grouped(total.rows_read as i64),
         output::grouped(total.requests as i64),
         took as f64 / 1000.0,
         output::grouped(total.rows_inserted as i64),
         output::grouped(total.rows_updated as i64),
+        output::grouped(total.rows_deleted as i64),
         if report.is_complete() { "" } else { " Not complete." }
     ));
 }

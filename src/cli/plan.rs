@@ -115,7 +115,8 @@ impl Plan {
         let objects = survey.run().await?;
         let total = objects.iter().map(|object| object.cost).sum::<Cost>() + ACCOUNT;
         // How long a full load is, its run does not know beforehand, and paces itself.
-        let is_bounded = objects.iter().all(|object| object.mode != Some(Mode::Full));
+        let is_bounded =
+            objects.iter().all(|object| object.mode.is_none_or(|mode| mode == Mode::Incremental));
         let per_minute = kit.limiter().per_minute();
         Ok(Planned {
             account,

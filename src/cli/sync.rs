@@ -8,7 +8,7 @@ use super::{Global, Outcome, stop_on_signal};
 use crate::error::{Error, Kind};
 use crate::model::objects;
 use crate::output;
-use crate::replication::{Report, Request};
+use crate::replication::{Report, Request, Whole};
 use crate::service::Session;
 
 /// Brings the mirror up to date, once.
@@ -20,12 +20,19 @@ use crate::service::Session;
 Examples:
   kitmirror sync                           what is new since the last run
   kitmirror sync --full                    everything again; one that was cut short is gone on with
+  kitmirror sync --reconcile               the same, and what is gone at Kit is marked as gone here
   kitmirror sync --object tags --object tag_subscriptions
   kitmirror sync --json | jq .total        the numbers, for scripts")]
 pub struct Sync {
     /// Read everything again, not only what is new
     #[arg(long)]
     full: bool,
+    /// Read everything again, and mark what is gone at Kit: `_deleted_at` of its row is set
+    #[arg(long)]
+    reconcile: bool,
+    /// With --reconcile: mark it even where that is more than 50 rows and 1 % of a list, or in doubt
+    #[arg(long, requires = "reconcile")]
+    accept_deletions: bool,
     /// Only this object (and the list its parents are in); may be given more than once
     #[arg(long = "object", value_name = "NAME", value_parser = object_name)]
     objects: Vec<String>,
@@ -54,7 +61,15 @@ impl Sync {
         let loaded = global.settings(true)?;
         let settings = loaded.settings;
         let wanted = if self.objects.is_empty() { settings.objects.clone() } else { self.objects.clone() };
-        let request = Request { objects: objects::needed_for(&wanted), full: self.full };
+        let request = Request {
+            objects: objects::needed_for(&wanted),
+            whole: match (self.reconcile, self.full) {
+                (true, _) => Some(Whole::Reconcile),
+                (false, true) => Some(Whole::Load),
+                (false, false) => None,
+            },
+            accept_deletions: self.accept_deletions,
+        };
         let (stop, signal) = stop_on_signal();
         let progress = Progress::new(global.quiet);
         let session = match Session::open(&settings, &stop).await {
@@ -108,20 +123,23 @@ impl Sync {
                     output::grouped(one.counts.rows_read as i64),
                     output::grouped(one.counts.rows_inserted as i64),
                     output::grouped(one.counts.rows_updated as i64),
+                    output::grouped(one.counts.rows_deleted as i64),
                     output::grouped(one.counts.rows_quarantined as i64),
                     output::grouped(one.counts.requests as i64),
                     format!("{:.1} s", one.duration_ms as f64 / 1000.0),
                 ]
             })
             .collect();
-        let header = ["object", "mode", "outcome", "read", "new", "changed", "set aside", "requests", "time"];
-        output::line(output::table(&header, rows, &[3, 4, 5, 6, 7, 8]));
+        let header =
+            ["object", "mode", "outcome", "read", "new", "changed", "gone", "set aside", "requests", "time"];
+        output::line(output::table(&header, rows, &[3, 4, 5, 6, 7, 8, 9]));
         let total = report.total();
         output::line(format_args!(
-            "\n{} rows read, {} new, {} changed, with {} requests.{}",
+            "\n{} rows read, {} new, {} changed, {} gone, with {} requests.{}",
             output::grouped(total.rows_read as i64),
             output::grouped(total.rows_inserted as i64),
             output::grouped(total.rows_updated as i64),
+            output::grouped(total.rows_deleted as i64),
             output::grouped(total.requests as i64),
             if report.is_complete() { " The mirror is complete." } else { " The mirror is NOT complete." }
         ));

@@ -166,6 +166,23 @@ impl KitClient {
         }
     }
 
+    /// Whether there is anything at a path; what it is, is not looked at.
+    ///
+    /// # Errors
+    /// As [`KitClient::page`], without `SourceNotFound`.
+    pub async fn is_there(&self, path: &str, meter: &Meter) -> Result<bool> {
+        let smallest = match self.version() {
+            ApiVersion::V3 => Vec::new(),
+            ApiVersion::V4 => vec![("per_page", "1".to_owned())],
+        };
+        let http = request::get(&self.settings.base_url, &self.settings.auth, path, &smallest);
+        match self.send(&http, path, Patience::WORKING, meter, &|_| Ok(())).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == Kind::SourceNotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whose account this is. Also the first thing that is asked, so that a wrong key is found at once.
     ///
     /// # Errors

@@ -109,6 +109,10 @@ pub struct Endpoint {
     pub hidden: Option<(&'static [(&'static str, &'static str)], From)>,
     /// Members that are known and not stored here (a subscriber inside a membership).
     pub ignored: &'static [&'static str],
+    /// Of a table that the list does not show all of: column and value of the rows it shows.
+    pub shows_only: Option<(&'static str, &'static str)>,
+    /// What proves that a row which a whole reading of the list did not meet is gone at Kit.
+    pub gone: Gone,
 }
 
 impl Endpoint {
@@ -123,6 +127,8 @@ impl Endpoint {
             detail: None,
             hidden: None,
             ignored: &[],
+            shows_only: None,
+            gone: Gone::SecondReading,
         }
     }
 
@@ -195,6 +201,20 @@ impl Endpoint {
         self
     }
 
+    /// Of a table that the list does not show all of: the rows it shows.
+    #[must_use]
+    pub const fn shows_only(mut self, column: &'static str, value: &'static str) -> Self {
+        self.shows_only = Some((column, value));
+        self
+    }
+
+    /// What proves that a row is gone.
+    #[must_use]
+    pub const fn gone(mut self, gone: Gone) -> Self {
+        self.gone = gone;
+        self
+    }
+
     /// The path for one partition.
     pub fn path_for(&self, partition: &str) -> String {
         self.path.replace("{parent}", partition)
@@ -230,6 +250,18 @@ pub struct Detail {
     pub path: &'static str,
     /// The member that holds the record.
     pub member: &'static str,
+}
+
+/// What proves that a row which a whole reading of a list did not meet is gone at Kit. Kit's lists lag behind by
+/// minutes and can be wrong for a moment; look-ups by id are always right (kit-api.md §6).
+#[derive(Debug, Clone, Copy)]
+pub enum Gone {
+    /// That its record is not found (404). One that is found is stored instead: it is only not in the list.
+    Record(Detail),
+    /// That a list of its own is not found: path with `{id}`.
+    OwnList(&'static str),
+    /// That a second whole reading does not meet it either; there is nothing to be looked up.
+    SecondReading,
 }
 
 /// One way to ask a list for only what is new.
@@ -471,6 +503,19 @@ impl Object {
     /// The column that holds the parent's id.
     pub fn parent_column(&self) -> Option<&'static str> {
         self.columns.iter().find(|column| column.v4 == From::Parent).map(|column| column.name)
+    }
+
+    /// The column that holds the id of a person: whose row it is, or whose membership.
+    pub fn person_column(&self) -> Option<&'static str> {
+        match (self.table, self.column_index("subscriber_id")) {
+            ("subscribers", _) => Some("id"),
+            (_, found) => found.map(|index| self.columns[index].name),
+        }
+    }
+
+    /// The column of the key that tells the rows of one partition apart.
+    pub fn member_column(&self) -> &'static str {
+        self.key.iter().find(|name| Some(**name) != self.parent_column()).unwrap_or(&"id")
     }
 
     /// Position of a column.

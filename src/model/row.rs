@@ -80,6 +80,13 @@ pub struct Quarantined {
     pub row_kept: bool,
 }
 
+impl Quarantined {
+    /// The last id of the key, where it could be read: that of the row within its partition.
+    pub fn id(&self) -> Option<i64> {
+        self.key.as_deref()?.rsplit('/').next()?.parse().ok()
+    }
+}
+
 /// The rows of one or more pages.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {

@@ -7,13 +7,14 @@ use tokio::time::{Duration, Instant};
 use super::pass::{Pass, Seen, Terms, Turn};
 use super::plan::{Mode, ObjectPlan, PartitionPlan};
 use super::progress::{Observer, PageWritten};
+use super::reconcile::Held;
 use super::stop::Stop;
 use crate::error::{Error, Kind, Result};
 use crate::kit::{KitClient, Meter, Page};
 use crate::model::record::Record;
 use crate::model::row::Mapping;
-use crate::model::{Batch, Endpoint, From};
-use crate::store::{Commit, Progress, Store, Written};
+use crate::model::{Batch, Endpoint, From, Object, Quarantined};
+use crate::store::{Commit, MetStep, Progress, Store, Written};
 
 /// Rows that are gathered before they are committed: v3's pages of 50 are joined. Measured: two to three
 /// times faster than a commit a page, and flat from 500 rows up.
@@ -35,6 +36,10 @@ pub struct Context<'c> {
     pub stop: &'c Stop,
     /// How far behind the watermark incremental passes begin.
     pub overlap: chrono::TimeDelta,
+    /// For how long Kit's lists may not show what is there: younger rows are not looked for among the vanished.
+    pub visibility_lag: chrono::TimeDelta,
+    /// Mark vanished rows however many there are, and in spite of doubts.
+    pub accept_deletions: bool,
     /// Learned from any list: v3's member lists without a state filter show everybody.
     pub plain_lists_show_everybody: &'c AtomicBool,
 }
@@ -51,7 +56,7 @@ pub enum Ended {
 }
 
 /// What one partition brought.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Brought {
     /// Pages committed.
     pub pages: u64,
@@ -59,6 +64,8 @@ pub struct Brought {
     pub records: u64,
     /// What became of them.
     pub written: Written,
+    /// Rows that were not met and left alone, and why.
+    pub held: Option<Held>,
 }
 
 /// Reads one partition to its end, committing as it goes.
@@ -69,19 +76,31 @@ pub async fn extract(
     run: i64,
     meter: &Meter,
 ) -> Result<(Ended, Brought)> {
-    let mut reading =
-        Reading { cx, plan, partition, run, meter, brought: Brought::default(), stored: None, unknown: 0 };
+    let mut reading = Reading {
+        cx,
+        plan,
+        partition,
+        run,
+        meter,
+        brought: Brought::default(),
+        unwritten: true,
+        stored: None,
+        unknown: 0,
+    };
     let ended = reading.pages().await?;
     Ok((ended, reading.brought))
 }
 
-struct Reading<'r> {
-    cx: &'r Context<'r>,
-    plan: &'r ObjectPlan,
-    partition: &'r PartitionPlan,
+/// The reading of one partition.
+pub(super) struct Reading<'r> {
+    pub(super) cx: &'r Context<'r>,
+    pub(super) plan: &'r ObjectPlan,
+    pub(super) partition: &'r PartitionPlan,
     run: i64,
-    meter: &'r Meter,
-    brought: Brought,
+    pub(super) meter: &'r Meter,
+    pub(super) brought: Brought,
+    /// Nothing of the pass is committed yet.
+    pub(super) unwritten: bool,
     /// Members of the list that were stored when this reading began, where it stops at known ones.
     stored: Option<u64>,
     /// Members it has met since that were not.
@@ -89,16 +108,24 @@ struct Reading<'r> {
 }
 
 /// Pages that were read and are not committed yet.
-struct Gathered {
-    batch: Batch,
+pub(super) struct Gathered {
+    pub(super) batch: Batch,
     pages: u64,
     since: Instant,
     progress: Option<Progress>,
+    /// Ids of rows that are gone at Kit.
+    pub(super) gone: Vec<i64>,
 }
 
 impl Gathered {
     fn nothing() -> Self {
-        Gathered { batch: Batch::default(), pages: 0, since: Instant::now(), progress: None }
+        let since = Instant::now();
+        Gathered { batch: Batch::default(), pages: 0, since, progress: None, gone: Vec::new() }
+    }
+
+    /// The position behind what is gathered.
+    pub(super) fn is_at(&mut self, progress: Progress) {
+        self.progress = Some(progress);
     }
 
     fn add(&mut self, batch: Batch, progress: Progress) {
@@ -127,9 +154,11 @@ impl Reading<'_> {
             fingerprint: &self.plan.fingerprint,
             overlap: self.cx.overlap,
             now: self.cx.kit.source_now(),
-            full: self.partition.full,
+            opened_at: crate::store::now(),
+            asked: self.partition.asked,
         };
         let mut pass = Pass::open(&terms, self.partition.state.as_ref());
+        self.unwritten = !pass.is_resumed();
         let mapping = Mapping::new(terms.object, terms.endpoint, terms.version, terms.partition);
         let mut gathered = Gathered::nothing();
         let mut fetched: Option<Result<Option<Page>>> = None;
@@ -140,13 +169,19 @@ impl Reading<'_> {
                     let progress = pass.skip_hidden(self.cx.kit.source_now());
                     let complete = matches!(progress, Progress::Done { .. });
                     gathered.add(Batch::default(), progress);
-                    self.commit(&pass, &mut gathered).await?;
                     if complete {
+                        self.commit(&pass, &mut gathered).await?;
                         return Ok(Ended::Complete);
                     }
                 } else if !pass.is_resumed() {
                     self.commit(&pass, &mut gathered).await?;
                     return Ok(Ended::HiddenLeft);
+                }
+            }
+            if pass.is_walked() {
+                match self.sweep(&mut pass, &mapping, &mut gathered).await? {
+                    Some(ended) => return Ok(ended),
+                    None => continue,
                 }
             }
             let answer = match fetched.take() {
@@ -176,6 +211,9 @@ impl Reading<'_> {
                 self.cx.store.set_aside(self.plan.object, &self.partition.partition, notes).await?;
                 return Err(error);
             }
+            if let Some(note) = batch.quarantined.iter().find(|note| note.id().is_none()) {
+                pass.doubt(|| format!("a record could not be read: {}", note.reason));
+            }
             let seen = self.look_at(&pass, &page, &batch).await?;
             let turn = Turn {
                 place: &page.place,
@@ -193,7 +231,7 @@ impl Reading<'_> {
                 self.commit(&pass, &mut gathered).await?;
                 return Ok(Ended::Complete);
             }
-            if self.cx.stop.is_requested() || pass.only_hidden_left() {
+            if self.cx.stop.is_requested() || pass.only_hidden_left() || pass.is_walked() {
                 continue;
             }
             let (answer, committed) = self.following(&pass, &mut gathered).await?;
@@ -245,7 +283,7 @@ impl Reading<'_> {
         let Some(detail) = &self.plan.endpoint.detail else { return Ok(page) };
         let ids: Vec<Option<i64>> = page.records().map(id_of).collect();
         let known = match pass.mode() {
-            Mode::Full => Default::default(),
+            Mode::Full | Mode::Reconcile => Default::default(),
             Mode::Incremental => {
                 let ids: Vec<i64> = ids.iter().flatten().copied().collect();
                 self.cx.store.known(self.plan.object, &ids, None).await?
@@ -298,7 +336,7 @@ impl Reading<'_> {
         Ok(seen)
     }
 
-    async fn commit(&mut self, pass: &Pass, gathered: &mut Gathered) -> Result<()> {
+    pub(super) async fn commit(&mut self, pass: &Pass, gathered: &mut Gathered) -> Result<()> {
         if gathered.progress.is_none() {
             return Ok(());
         }
@@ -310,6 +348,14 @@ impl Reading<'_> {
     async fn committing(&self, pass: &Pass, gathered: &mut Gathered) -> Result<(Written, Commit)> {
         let taken = std::mem::replace(gathered, Gathered::nothing());
         let progress = taken.progress.ok_or_else(|| Error::new(Kind::Internal, "nothing was gathered"))?;
+        let met = match (pass.mode(), &progress) {
+            (Mode::Incremental | Mode::Full, _) => MetStep::None,
+            (Mode::Reconcile, Progress::Done { .. }) if self.unwritten => MetStep::None,
+            (Mode::Reconcile, Progress::Done { .. }) => MetStep::Clear,
+            (Mode::Reconcile, Progress::More { .. }) => {
+                MetStep::Add { ids: met(&taken.batch, self.plan.object), first: self.unwritten }
+            }
+        };
         let commit = Commit {
             object: self.plan.object,
             partition: self.partition.partition.clone(),
@@ -318,6 +364,8 @@ impl Reading<'_> {
             progress,
             fingerprint: pass.fingerprint().to_owned(),
             run: (self.run, self.meter.requests(), self.meter.retries()),
+            met,
+            gone: taken.gone,
         };
         let written = self.cx.store.commit_page(commit.clone()).await?;
         Ok((written, commit))
@@ -325,11 +373,10 @@ impl Reading<'_> {
 
     fn told(&mut self, pass: &Pass, written: Written, commit: &Commit) {
         let records = commit.batch.read as u64;
+        self.unwritten = false;
         self.brought.pages += commit.pages;
         self.brought.records += records;
-        self.brought.written.inserted += written.inserted;
-        self.brought.written.updated += written.updated;
-        self.brought.written.quarantined += written.quarantined;
+        self.brought.written += written;
         self.cx.observer.page_written(&PageWritten {
             object: self.plan.object.name,
             partition: &self.partition.partition,
@@ -349,6 +396,12 @@ impl Reading<'_> {
             written.updated,
         );
     }
+}
+
+/// Ids of the rows that a batch shows to be there, those of records that could not be stored included.
+pub(super) fn met(batch: &Batch, object: &Object) -> Vec<i64> {
+    let stored = batch.rows.iter().filter_map(|row| row.key(object).last().copied());
+    stored.chain(batch.quarantined.iter().filter_map(Quarantined::id)).collect()
 }
 
 /// Too much of a page cannot be stored: the API has changed, and going on would fill the quarantine

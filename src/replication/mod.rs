@@ -8,12 +8,15 @@ pub mod pass;
 mod pass_model;
 pub mod plan;
 mod progress;
+mod reconcile;
 mod stop;
 mod walk;
 
+pub use crate::store::Whole;
 pub use extractor::{Brought, Context, Ended};
 pub use plan::Mode;
 pub use progress::{Observer, PageWritten, Silent};
+pub use reconcile::Held;
 pub use stop::Stop;
 
 use futures_util::StreamExt as _;
@@ -23,7 +26,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Kind, Result};
 use crate::kit::{Meter, Patience};
 use crate::model::{Object, Source, objects};
-use crate::store::{Counts, Outcome, Store};
+use crate::store::{Counts, Outcome, Store, Swept};
 use plan::{ObjectPlan, PartitionPlan};
 
 /// Partitions read side by side. More of them hides latency, it does not raise the rate: the limiter is shared.
@@ -39,7 +42,16 @@ pub struct Request {
     /// The objects, in the order of running; parents are among them.
     pub objects: Vec<&'static Object>,
     /// Read everything again, whatever the state allows. One that was cut short is gone on with.
-    pub full: bool,
+    pub whole: Option<Whole>,
+    /// Mark vanished rows however many there are, and in spite of doubts.
+    pub accept_deletions: bool,
+}
+
+impl Request {
+    /// To bring these objects up to date.
+    pub fn of(objects: Vec<&'static Object>) -> Self {
+        Request { objects, whole: None, accept_deletions: false }
+    }
 }
 
 /// What became of one object.
@@ -47,7 +59,7 @@ pub struct Request {
 pub struct ObjectReport {
     /// Its name.
     pub object: &'static str,
-    /// Full if any of its partitions was read in full.
+    /// The greatest mode in which one of its partitions was read.
     pub mode: Mode,
     /// How it ended.
     pub outcome: Outcome,
@@ -87,6 +99,7 @@ impl Report {
             sum.rows_read += report.counts.rows_read;
             sum.rows_inserted += report.counts.rows_inserted;
             sum.rows_updated += report.counts.rows_updated;
+            sum.rows_deleted += report.counts.rows_deleted;
             sum.rows_quarantined += report.counts.rows_quarantined;
         }
         sum
@@ -155,15 +168,15 @@ async fn prepare(cx: &Context<'_>, request: &Request) -> Result<()> {
         if matches!(object.source, Source::ViewOf(_)) {
             continue;
         }
-        if request.full {
-            cx.store.request_full(object).await?;
+        if let Some(whole) = request.whole {
+            cx.store.request(object, whole).await?;
         }
         let Some(plan) = plan_object(cx, object).await? else { continue };
         let walks = plan.endpoint.fresh.len().max(1) as u64;
         expected = expected.saturating_add(match plan.mode {
             Mode::Incremental => plan.partitions.len() as u64 * walks,
             // How long a full load is, only its pages will tell.
-            Mode::Full => u64::from(u32::MAX),
+            Mode::Full | Mode::Reconcile => u64::from(u32::MAX),
         });
     }
     cx.kit.limiter().expect(expected);
@@ -230,11 +243,12 @@ async fn sync_object(
             parent.name
         );
         tally.first.get_or_insert(Error::new(Kind::ParentsUnknown, what).about(object.name));
+        tally.failed += 1;
     }
     let outcome = tally.outcome(cx);
     match (outcome, &tally.first) {
         (Outcome::Complete | Outcome::Incomplete, _) if object.parent().is_some() => {
-            cx.store.complete_object(object, began_at).await?;
+            cx.store.complete_object(object, began_at, tally.swept(plan.mode)).await?;
         }
         (Outcome::Unavailable, Some(error)) => cx.store.note_error(object, "", error, true).await?,
         _ => {}
@@ -259,6 +273,7 @@ async fn sync_object(
             rows_read: brought.records,
             rows_inserted: brought.written.inserted,
             rows_updated: brought.written.updated,
+            rows_deleted: brought.written.deleted,
             rows_quarantined: brought.written.quarantined,
         },
         duration_ms: started.elapsed().as_millis() as u64,
@@ -336,6 +351,10 @@ struct Tally {
     read: usize,
     /// Partitions that Kit refuses to this account.
     refused: usize,
+    /// Rows that were not met and left alone.
+    held: u64,
+    /// Partitions that failed.
+    failed: usize,
     first: Option<Error>,
     fatal: Option<Error>,
 }
@@ -346,10 +365,12 @@ impl Tally {
             Ok((ended, brought)) => {
                 self.brought.pages += brought.pages;
                 self.brought.records += brought.records;
-                self.brought.written.inserted += brought.written.inserted;
-                self.brought.written.updated += brought.written.updated;
-                self.brought.written.quarantined += brought.written.quarantined;
+                self.brought.written += brought.written;
                 self.read += 1;
+                if let Some(held) = brought.held {
+                    self.held += held.count;
+                    self.first.get_or_insert_with(|| held.error().about(subject(object, partition)));
+                }
                 match ended {
                     Ended::Complete => {}
                     Ended::HiddenLeft => self.hidden_left.push(partition.to_owned()),
@@ -358,6 +379,7 @@ impl Tally {
             }
             Err(error) if error.kind() == Kind::SourceNotFound && object.parent().is_some() => {}
             Err(error) => {
+                self.failed += 1;
                 self.refused += usize::from(error.kind() == Kind::SourceRefused);
                 if error.kind().policy().others_go_on {
                     self.first.get_or_insert(error);
@@ -374,14 +396,23 @@ impl Tally {
         self.fatal.is_some() || refused || self.stopped || cx.stop.is_requested()
     }
 
+    /// What the run did about vanished rows of all partitions.
+    fn swept(&self, mode: Mode) -> Swept {
+        match mode {
+            Mode::Incremental | Mode::Full => Swept::No,
+            Mode::Reconcile if self.held > 0 => Swept::Held(self.held),
+            Mode::Reconcile => Swept::Clean,
+        }
+    }
+
     fn outcome(&self, cx: &Context<'_>) -> Outcome {
         if self.fatal.is_none() && self.refused > 0 && self.read == 0 {
             Outcome::Unavailable
-        } else if self.fatal.is_some() || self.first.is_some() {
+        } else if self.fatal.is_some() || self.failed > 0 {
             Outcome::Failed
         } else if self.stopped || !self.hidden_left.is_empty() || cx.stop.is_requested() {
             Outcome::Stopped
-        } else if self.brought.written.quarantined > 0 {
+        } else if self.brought.written.quarantined > 0 || self.held > 0 {
             Outcome::Incomplete
         } else {
             Outcome::Complete
@@ -394,13 +425,14 @@ fn log(report: &ObjectReport) {
     let took = Duration::from_millis(report.duration_ms);
     let counts = &report.counts;
     let line = format!(
-        "{}: {} {}, {} read, {} new, {} changed, {} requests in {:.1} s",
+        "{}: {} {}, {} read, {} new, {} changed, {} gone, {} requests in {:.1} s",
         report.object,
         report.mode.name(),
         report.outcome.name(),
         counts.rows_read,
         counts.rows_inserted,
         counts.rows_updated,
+        counts.rows_deleted,
         counts.requests,
         took.as_secs_f64()
     );
@@ -420,6 +452,7 @@ fn log(report: &ObjectReport) {
             run.rows_read = counts.rows_read,
             run.rows_inserted = counts.rows_inserted,
             run.rows_updated = counts.rows_updated,
+            run.rows_deleted = counts.rows_deleted,
             run.rows_quarantined = counts.rows_quarantined,
             run.requests = counts.requests,
             run.duration_ms = report.duration_ms,

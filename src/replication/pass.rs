@@ -2,7 +2,8 @@
 //! watermark it has earned. Pure: pages go in, positions come out.
 //!
 //! A pass is one or more *walks* through the list. Most need one; subscribers are asked twice (what
-//! was created, what was updated), and a walk that could have missed something adds another.
+//! was created, what was updated), and a walk that could have missed something adds another. A pass that
+//! reconciles is *walked* before it is complete: what it has not met is looked for in between (`reconcile`).
 
 use chrono::SubsecRound as _;
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use super::walk::{Direction, Stop, Walk, WalkKind, owned};
 use crate::error::{Error, Kind, Result};
 use crate::kit::{PageRequest, Place, Position};
 use crate::model::{ApiVersion, Batch, Endpoint, Fresh, Object, Paging, Time, Watermark, time};
-use crate::store::{Progress, State};
+use crate::store::{Progress, State, Swept};
 
 /// An unfinished pass whose cursor is older than this begins again: a stale cursor may be answered with anything.
 const CHECKPOINT_LIVES: chrono::TimeDelta = chrono::TimeDelta::minutes(30);
@@ -33,9 +34,22 @@ struct Checkpoint {
     saved_at: Time,
     ceiling: Time,
     seen_max: Option<Time>,
+    /// None of them is left when everything was read and vanished rows are being looked for.
     walks: Vec<Walk>,
     next: Position,
     leg: Leg,
+    reading: Reading,
+}
+
+/// What a pass that reconciles knows about its readings of the whole list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// When the pass was opened, by our clock.
+    pub opened_at: Time,
+    /// Whether the list is being read, or was, a second time.
+    pub second: bool,
+    /// Why what was not met may be there all the same.
+    pub doubt: Option<String>,
 }
 
 /// What is known about the walk under way.
@@ -100,6 +114,7 @@ pub struct Pass {
     walks: Vec<Walk>,
     next: Position,
     leg: Leg,
+    reading: Reading,
     /// Resumed from a checkpoint, and no page since.
     resumed: bool,
     restarts: u32,
@@ -129,8 +144,10 @@ pub struct Terms<'t> {
     pub overlap: chrono::TimeDelta,
     /// The source's clock now.
     pub now: Time,
-    /// Read everything even if the state would allow less.
-    pub full: bool,
+    /// Our clock now.
+    pub opened_at: Time,
+    /// The least that is asked for, even if the state would allow less.
+    pub asked: Mode,
 }
 
 impl Pass {
@@ -140,7 +157,7 @@ impl Pass {
         let endpoint = terms.endpoint;
         let whole = Walk::whole(endpoint);
         let fits = |state: &&State| state.fingerprint.as_deref() == Some(terms.fingerprint);
-        let usable = state.filter(fits).filter(|_| !terms.full);
+        let usable = state.filter(fits).filter(|_| terms.asked == Mode::Incremental);
         let since =
             usable.and_then(|state| Some((state.watermark?, state.began_at.unwrap_or(state.watermark?))));
         let (mode, plan) = match since {
@@ -153,7 +170,7 @@ impl Pass {
                 )
             }
             Some(_) => (Mode::Incremental, vec![whole.clone()]),
-            None => (Mode::Full, vec![whole.clone()]),
+            None => (terms.asked.max(Mode::Full), vec![whole.clone()]),
         };
         let shows_column = terms.object.columns.iter().any(|column| {
             column.name == terms.object.watermark.column()
@@ -172,6 +189,7 @@ impl Pass {
             walks: plan.clone(),
             next: Position::First,
             leg: Leg::default(),
+            reading: Reading { opened_at: terms.opened_at, ..Reading::default() },
             resumed: false,
             restarts: 0,
             plan,
@@ -195,8 +213,8 @@ impl Pass {
         let Ok(saved) = serde_json::from_str::<Checkpoint>(checkpoint) else { return };
         let fits = saved.fingerprint == self.fingerprint
             && (terms.now - saved.saved_at <= CHECKPOINT_LIVES || !matches!(saved.next, Position::After(_)))
-            && !saved.walks.is_empty()
-            && (saved.mode == Mode::Full || self.mode != Mode::Full);
+            && (!saved.walks.is_empty() || saved.mode == Mode::Reconcile)
+            && saved.mode >= self.mode;
         if fits {
             self.mode = saved.mode;
             self.ceiling = Some(saved.ceiling);
@@ -205,16 +223,17 @@ impl Pass {
             self.walks = saved.walks;
             self.next = saved.next;
             self.leg = saved.leg;
+            self.reading = saved.reading;
             self.resumed = true;
             // Long enough for people to come and go in equal numbers, which the totals do not show.
             self.leg.moved |= terms.now - saved.saved_at > CHECKPOINT_LIVES;
-            if saved.mode == Mode::Full {
+            if saved.mode >= Mode::Full {
                 self.plan = vec![self.whole.clone()];
             }
         }
     }
 
-    /// Full or incremental.
+    /// How it reads.
     pub fn mode(&self) -> Mode {
         self.mode
     }
@@ -222,6 +241,41 @@ impl Pass {
     /// Whether it goes on with an unfinished pass.
     pub fn is_resumed(&self) -> bool {
         self.resumed
+    }
+
+    /// Whether everything was read and only vanished rows are left to be looked for.
+    pub fn is_walked(&self) -> bool {
+        self.walks.is_empty()
+    }
+
+    /// What is known about the readings of the whole list.
+    pub fn reading(&self) -> &Reading {
+        &self.reading
+    }
+
+    /// The whole list is to be read a second time, before what the first reading did not meet counts as gone.
+    pub fn read_again(&mut self) -> Progress {
+        self.reading.second = true;
+        self.reading.doubt = None;
+        self.walks = vec![self.whole.clone()];
+        self.next = Position::First;
+        self.new_leg();
+        self.position()
+    }
+
+    /// Vanished rows were looked for: the pass is complete.
+    pub fn finish(&self, swept: Swept) -> Progress {
+        match self.done(self.latest.unwrap_or(self.reading.opened_at)) {
+            Progress::Done { watermark, began_at, .. } => Progress::Done { watermark, began_at, swept },
+            more @ Progress::More { .. } => more,
+        }
+    }
+
+    /// Something was read that cannot be told apart from what is stored.
+    pub fn doubt(&mut self, why: impl FnOnce() -> String) {
+        if self.mode == Mode::Reconcile {
+            self.reading.doubt.get_or_insert_with(why);
+        }
     }
 
     /// What the position is made under.
@@ -248,7 +302,7 @@ impl Pass {
     /// The plain list is known to hide nobody: what is left to be read need not be.
     pub fn skip_hidden(&mut self, now: Time) -> Progress {
         self.walks.retain(|walk| walk.kind != WalkKind::Hidden);
-        if self.walks.is_empty() { self.done(now) } else { self.position() }
+        self.behind_a_walk(now)
     }
 
     /// The list's size as its first page said, and the records read so far: for progress bars.
@@ -272,7 +326,7 @@ impl Pass {
             query,
             position: self.next.clone(),
             // A count is slow at Kit; worth it once for a whole list.
-            with_total: self.next == Position::First && self.mode == Mode::Full,
+            with_total: self.next == Position::First && self.mode >= Mode::Full,
         }
     }
 
@@ -528,6 +582,9 @@ impl Pass {
         }
         if (moved || gap.is_some()) && walk.kind != WalkKind::Again {
             add.push(walk.other_way_round());
+        } else if let Some(total) = self.leg.total.filter(|total| *total > self.leg.records) {
+            let shown = self.leg.records;
+            self.doubt(|| format!("Kit announced {total} records and showed {shown}"));
         }
         if let Some((query, _)) = self.endpoint.hidden
             && walk.kind == WalkKind::Main
@@ -544,13 +601,21 @@ impl Pass {
         }
         self.next = Position::First;
         self.new_leg();
-        if self.walks.is_empty() { self.done(ceiling) } else { self.position() }
+        self.behind_a_walk(ceiling)
+    }
+
+    fn behind_a_walk(&self, ceiling: Time) -> Progress {
+        if self.walks.is_empty() && self.mode < Mode::Reconcile {
+            self.done(ceiling)
+        } else {
+            self.position()
+        }
     }
 
     /// How many records a whole list announced and did not show, where that is more than rows coming
     /// and going while it was read explain.
     fn gap(&self) -> Option<u64> {
-        let total = self.leg.total.filter(|_| self.mode == Mode::Full)?;
+        let total = self.leg.total.filter(|_| self.mode >= Mode::Full)?;
         let missing = total.saturating_sub(self.leg.records);
         (missing > (total / 1000).max(10)).then_some(missing)
     }
@@ -575,7 +640,8 @@ impl Pass {
         }
     }
 
-    fn position(&self) -> Progress {
+    /// Where it is.
+    pub fn position(&self) -> Progress {
         let checkpoint = Checkpoint {
             fingerprint: self.fingerprint.clone(),
             mode: self.mode,
@@ -585,6 +651,7 @@ impl Pass {
             walks: self.walks.clone(),
             next: self.next.clone(),
             leg: self.leg.clone(),
+            reading: self.reading.clone(),
         };
         Progress::More { checkpoint: serde_json::to_string(&checkpoint).unwrap_or_default() }
     }
@@ -592,7 +659,7 @@ impl Pass {
     fn done(&self, ceiling: Time) -> Progress {
         let ceiling = self.ceiling.unwrap_or(ceiling);
         let earned = if self.pass_start_counts { Some(ceiling) } else { self.seen_max };
-        Progress::Done { watermark: promote(earned, ceiling), began_at: ceiling }
+        Progress::Done { watermark: promote(earned, ceiling), began_at: ceiling, swept: Swept::No }
     }
 }
 

@@ -146,7 +146,8 @@ impl World {
             fingerprint: &fingerprint,
             overlap: OVERLAP,
             now: self.now,
-            full: false,
+            opened_at: self.now,
+            asked: super::plan::Mode::Incremental,
         };
         let mut pass = Pass::open(&terms, self.state.as_ref());
         for _ in 0..500 {
@@ -172,7 +173,7 @@ impl World {
             let state = self.state.get_or_insert_default();
             match progress {
                 Progress::More { checkpoint } => state.checkpoint = Some(checkpoint),
-                Progress::Done { watermark, began_at } => {
+                Progress::Done { watermark, began_at, .. } => {
                     assert!(
                         watermark.is_none_or(|mark| mark <= began_at),
                         "the watermark stays below the ceiling"

@@ -5,22 +5,25 @@ use serde::{Deserialize, Serialize};
 use crate::model::{ApiVersion, Endpoint, Object, Source, Time};
 use crate::store::State;
 
-/// How a pass reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// How a pass reads. A greater mode does all that a lesser one does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// Every page.
-    Full,
     /// What is new since the watermark less the overlap.
     Incremental,
+    /// Every page.
+    Full,
+    /// Every page, and then what was not met is marked as gone.
+    Reconcile,
 }
 
 impl Mode {
     /// As stored and shown.
     pub fn name(self) -> &'static str {
         match self {
-            Mode::Full => "full",
             Mode::Incremental => "incremental",
+            Mode::Full => "full",
+            Mode::Reconcile => "reconcile",
         }
     }
 }
@@ -37,7 +40,7 @@ pub struct ObjectPlan {
     /// In the order of reading: those never completed first, then those that waited longest, so that no
     /// parent starves when a cycle takes longer than its schedule.
     pub partitions: Vec<PartitionPlan>,
-    /// Full if any partition is read in full.
+    /// The greatest mode in which a partition is read.
     pub mode: Mode,
 }
 
@@ -48,8 +51,8 @@ pub struct PartitionPlan {
     pub partition: String,
     /// What is known about it.
     pub state: Option<State>,
-    /// Read everything even if the state would allow less.
-    pub full: bool,
+    /// The least that is asked for, even if the state would allow less.
+    pub asked: Mode,
 }
 
 impl PartitionPlan {
@@ -57,9 +60,9 @@ impl PartitionPlan {
     /// that was empty has no watermark to ask from, and reading all of it still is bringing it up to date.
     pub fn mode(&self, fingerprint: &str) -> Mode {
         let usable = self.state.as_ref().filter(|state| {
-            !self.full && state.fingerprint.as_deref() == Some(fingerprint) && state.completed_at.is_some()
+            state.fingerprint.as_deref() == Some(fingerprint) && state.completed_at.is_some()
         });
-        if usable.is_some() { Mode::Incremental } else { Mode::Full }
+        self.asked.max(if usable.is_some() { Mode::Incremental } else { Mode::Full })
     }
 }
 
@@ -72,8 +75,9 @@ pub fn object(
 ) -> Option<ObjectPlan> {
     let endpoint = object.endpoint(version)?;
     let fingerprint = object.shape(version);
-    let requested =
-        states.iter().find(|state| state.partition.is_empty()).and_then(|state| state.full_requested_at);
+    let whole = states.iter().find(|state| state.partition.is_empty());
+    let load = whole.and_then(|state| state.full_requested_at);
+    let reconcile = whole.and_then(|state| state.reconcile_requested_at);
     let names: Vec<String> = match object.source {
         Source::List(_) | Source::ViewOf(_) => vec![String::new()],
         Source::PerParent { .. } => parents.iter().map(i64::to_string).collect(),
@@ -82,17 +86,23 @@ pub fn object(
         .into_iter()
         .map(|partition| {
             let state = states.iter().find(|state| state.partition == partition).cloned();
-            let full = is_due(state.as_ref(), requested);
-            PartitionPlan { partition, state, full }
+            let asked = if is_due(state.as_ref(), reconcile) {
+                Mode::Reconcile
+            } else if is_due(state.as_ref(), load) {
+                Mode::Full
+            } else {
+                Mode::Incremental
+            };
+            PartitionPlan { partition, state, asked }
         })
         .collect();
     partitions.sort_by_key(|partition| partition.state.as_ref().and_then(|state| state.completed_at));
-    let full = partitions.iter().any(|partition| partition.mode(&fingerprint) == Mode::Full);
-    let mode = if full { Mode::Full } else { Mode::Incremental };
+    let mode = partitions.iter().map(|partition| partition.mode(&fingerprint)).max();
+    let mode = mode.unwrap_or(Mode::Incremental);
     Some(ObjectPlan { object, endpoint, fingerprint, partitions, mode })
 }
 
-/// A full load that was asked for reads a partition unless a pass over it has been complete since.
+/// A pass over everything that was asked for reads a partition unless one over it has been complete since.
 fn is_due(state: Option<&State>, requested: Option<Time>) -> bool {
     let Some(requested) = requested else { return false };
     state.and_then(|state| state.completed_at).is_none_or(|completed| completed < requested)
@@ -134,6 +144,19 @@ mod tests {
         states.push(State { full_requested_at: time::parse("2024-05-01T12:00:00Z"), ..state("", None) });
         let plan = object(&objects::TAG_SUBSCRIPTIONS, ApiVersion::V4, states, &[1, 2]).unwrap();
         assert_eq!(order(&plan), [("2", Mode::Full), ("1", Mode::Incremental)]);
+    }
+
+    #[test]
+    fn a_reconcile_goes_on_with_what_it_has_not_completed_and_is_more_than_a_full_load() {
+        let mut states =
+            vec![state("1", Some("2024-05-02T00:00:00Z")), state("2", Some("2024-05-01T00:00:00Z"))];
+        let requested = time::parse("2024-05-01T12:00:00Z");
+        let both =
+            State { full_requested_at: requested, reconcile_requested_at: requested, ..state("", None) };
+        states.push(both);
+        let plan = object(&objects::TAG_SUBSCRIPTIONS, ApiVersion::V4, states, &[1, 2]).unwrap();
+        assert_eq!(order(&plan), [("2", Mode::Reconcile), ("1", Mode::Incremental)]);
+        assert_eq!(plan.mode, Mode::Reconcile);
     }
 
     /// M26, M28.

@@ -28,6 +28,7 @@ pub struct Session {
     /// What the tables needed to be brought up to date.
     pub migrated: Vec<String>,
     overlap: chrono::TimeDelta,
+    visibility_lag: chrono::TimeDelta,
     renewal: JoinHandle<()>,
 }
 
@@ -125,7 +126,9 @@ impl Session {
                 let renewal = tokio::spawn(renew(store.clone(), stop.clone()));
                 let overlap =
                     chrono::TimeDelta::from_std(settings.overlap).unwrap_or(chrono::TimeDelta::hours(24));
-                Ok(Session { kit, store, account, migrated, overlap, renewal })
+                let visibility_lag = chrono::TimeDelta::from_std(settings.visibility_lag)
+                    .unwrap_or(chrono::TimeDelta::minutes(10));
+                Ok(Session { kit, store, account, migrated, overlap, visibility_lag, renewal })
             }
             Err(error) => {
                 if let Some(store) = opened {
@@ -171,6 +174,8 @@ impl Session {
             observer,
             stop,
             overlap: self.overlap,
+            visibility_lag: self.visibility_lag,
+            accept_deletions: request.accept_deletions,
             plain_lists_show_everybody: &proven,
         };
         let mut report = replication::run(&cx, request).await;

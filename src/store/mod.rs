@@ -4,23 +4,27 @@
 mod connection;
 mod dialect;
 mod lease;
+mod met;
 mod migrate;
 mod rows;
 mod schema;
 mod server;
 mod state;
 mod status;
+mod sweep;
 mod tables;
 mod transaction;
 
 pub use connection::{Access, Place};
 pub use dialect::Dialect;
 pub use lease::{Holder, LEASE_SECONDS, Lease, owner};
+pub use met::{Met, MetStep};
 pub use migrate::{Migrated, latest, script};
 pub use rows::Written;
 pub use schema::{Difference, relation_names};
-pub use state::{AccountNote, AccountRow, Counts, Outcome, Progress, State};
+pub use state::{AccountNote, AccountRow, Counts, Outcome, Progress, State, Swept, Whole};
 pub use status::{MirrorStatus, ObjectStatus};
+pub use sweep::{Search, Vanished};
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -48,6 +52,10 @@ pub struct Commit {
     pub fingerprint: String,
     /// The run it belongs to, and its requests and repeated requests so far.
     pub run: (i64, u64, u64),
+    /// Keys met, where vanished rows are to be looked for behind the pass.
+    pub met: MetStep,
+    /// Ids of the partition's rows that are gone at Kit; what cannot be without them goes with them.
+    pub gone: Vec<i64>,
 }
 
 /// The mirror's database: one connection, one writer.
@@ -323,6 +331,68 @@ impl Store {
         self.read(|connection| Box::pin(async move { status::read(connection).await })).await
     }
 
+    /// The keys that the pass under way over a partition has met, as far as they are committed.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn met(&self, object: &'static Object, partition: &str) -> Result<Met> {
+        let mut met = Met::default();
+        let mut after = Some(0);
+        while let Some(chunk) = after {
+            let partition = partition.to_owned();
+            let (next, some) = self
+                .read(move |connection| {
+                    let partition = partition.clone();
+                    Box::pin(async move {
+                        let mut some = Met::default();
+                        let next = met::load(connection, object, &partition, chunk, &mut some).await?;
+                        Ok((next, some))
+                    })
+                })
+                .await?;
+            met.join(some);
+            after = next;
+        }
+        Ok(met)
+    }
+
+    /// Looks for live rows that a complete pass has not met. Changes nothing, and holds no transaction for longer than
+    /// it takes to look at ten thousand rows.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn vanished(&self, search: Search, met: Arc<Met>) -> Result<Vanished> {
+        let mut found = Vanished::default();
+        let mut after = Some(search.after);
+        while let Some(id) = after {
+            let (search, met) = (search.clone(), Arc::clone(&met));
+            let so_far = std::mem::take(&mut found);
+            (found, after) = self
+                .read(move |connection| {
+                    let (search, met, mut found) = (search.clone(), Arc::clone(&met), so_far.clone());
+                    Box::pin(async move {
+                        let next = sweep::look(connection, &search, id, &met, &mut found).await?;
+                        Ok((found, next))
+                    })
+                })
+                .await?;
+        }
+        Ok(found)
+    }
+
+    /// How many members Kit counts for a parent, where its row says so (API v4).
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn counted(&self, object: &'static Object, partition: &str) -> Result<Option<u64>> {
+        let partition = partition.to_owned();
+        self.read(move |connection| {
+            let partition = partition.clone();
+            Box::pin(async move { sweep::counted(connection, object, &partition).await })
+        })
+        .await
+    }
+
     /// The account the mirror belongs to, if it belongs to one yet.
     ///
     /// # Errors
@@ -363,13 +433,13 @@ impl Store {
         .await
     }
 
-    /// Remembers that a full load of an object was asked for, unless one is under way already.
+    /// Remembers that a full load or a reconcile of an object was asked for, unless one is under way already.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn request_full(&self, object: &'static Object) -> Result<()> {
+    pub async fn request(&self, object: &'static Object, whole: Whole) -> Result<()> {
         self.transaction(move |connection| {
-            Box::pin(async move { state::request_full(connection, object.name, now()).await })
+            Box::pin(async move { state::request(connection, object.name, whole, now()).await })
         })
         .await
     }
@@ -395,9 +465,11 @@ impl Store {
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn complete_object(&self, object: &'static Object, began_at: Time) -> Result<()> {
+    pub async fn complete_object(&self, object: &'static Object, began_at: Time, swept: Swept) -> Result<()> {
         self.transaction(move |connection| {
-            Box::pin(async move { state::complete_object(connection, object.name, began_at, now()).await })
+            Box::pin(
+                async move { state::complete_object(connection, object.name, began_at, swept, now()).await },
+            )
         })
         .await
     }
@@ -530,13 +602,17 @@ async fn write_commit(connection: &mut Connection, commit: &Commit, careful: boo
     rows::quarantine(connection, commit.object, &commit.partition, &commit.batch.quarantined, now).await?;
     rows::quarantine(connection, commit.object, &commit.partition, &refused, now).await?;
     written.quarantined = (commit.batch.quarantined.len() + refused.len()) as u64;
+    let (own, all) = sweep::mark(connection, commit.object, &commit.partition, &commit.gone, now).await?;
+    written.deleted = all;
+    met::apply(connection, commit.object, &commit.partition, &commit.met).await?;
+    let change = (written.inserted + written.revived) as i64 - own as i64;
     state::advance(
         connection,
         commit.object,
         &commit.partition,
         &commit.progress,
         &commit.fingerprint,
-        written.inserted,
+        change,
         now,
     )
     .await?;
@@ -545,6 +621,7 @@ async fn write_commit(connection: &mut Connection, commit: &Commit, careful: boo
         rows_read: commit.batch.read as u64,
         rows_inserted: written.inserted,
         rows_updated: written.updated,
+        rows_deleted: written.deleted,
         rows_quarantined: written.quarantined,
         ..Counts::default()
     };
@@ -554,7 +631,7 @@ async fn write_commit(connection: &mut Connection, commit: &Commit, careful: boo
 }
 
 /// Our own clock: for bookkeeping, never for watermarks.
-fn now() -> Time {
+pub fn now() -> Time {
     Time::from(SystemTime::now())
 }
 

@@ -20,6 +20,10 @@ pub struct Written {
     pub inserted: u64,
     /// Rows whose content changed.
     pub updated: u64,
+    /// Of these, rows that were marked as gone and are back.
+    pub revived: u64,
+    /// Rows that were marked as gone.
+    pub deleted: u64,
     /// Records set aside.
     pub quarantined: u64,
 }
@@ -28,6 +32,8 @@ impl std::ops::AddAssign for Written {
     fn add_assign(&mut self, step: Written) {
         self.inserted += step.inserted;
         self.updated += step.updated;
+        self.revived += step.revived;
+        self.deleted += step.deleted;
         self.quarantined += step.quarantined;
     }
 }
@@ -145,10 +151,11 @@ async fn upsert(
     rows: &[&Row],
     now: Time,
 ) -> Result<Written> {
-    let known = count_existing(connection, object, rows).await?;
+    let (known, gone) = count_existing(connection, object, rows).await?;
     let changed = connection.upsert(object, present, rows, now, known).await?;
     let inserted = (rows.len() as u64).saturating_sub(known);
-    Ok(Written { inserted, updated: changed.saturating_sub(inserted), quarantined: 0 })
+    let updated = changed.saturating_sub(inserted);
+    Ok(Written { inserted, updated, revived: gone, ..Written::default() })
 }
 
 /// Halves a failing statement until the rows it fails on are found, and sets those aside.
@@ -188,10 +195,15 @@ fn set_aside(object: &Object, row: &Row, reason: String) -> Quarantined {
     Quarantined { key: Some(ids.join("/")), raw: format!("{row:?}"), reason, row_kept: false }
 }
 
-async fn count_existing(connection: &mut Connection, object: &'static Object, rows: &[&Row]) -> Result<u64> {
+/// How many of the rows are stored, and how many of these are marked as gone.
+async fn count_existing(
+    connection: &mut Connection,
+    object: &'static Object,
+    rows: &[&Row],
+) -> Result<(u64, u64)> {
     let dialect = connection.dialect();
     let positions: Vec<usize> = object.key_indexes().collect();
-    let Some((last, parents)) = positions.split_last() else { return Ok(0) };
+    let Some((last, parents)) = positions.split_last() else { return Ok((0, 0)) };
     let mut conditions = Vec::new();
     let mut values = Vec::new();
     if let (Some(parent), Some(first)) = (parents.first(), rows.first()) {
@@ -205,9 +217,16 @@ async fn count_existing(connection: &mut Connection, object: &'static Object, ro
     let (condition, among) = dialect.is_among(&format!("\"{}\"", object.columns[*last].name), ids);
     conditions.push(condition);
     values.extend(among);
-    let sql = format!("select count(*) from \"{}\" where {}", object.table, conditions.join(" and "));
+    let sql = format!(
+        "select count(*), count(_deleted_at) from \"{}\" where {}",
+        object.table,
+        conditions.join(" and ")
+    );
     let found = connection.rows("count stored rows", &sql, &values).await?;
-    Ok(found.first().and_then(|row| row.int(0)).and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
+    let count = |at| {
+        found.first().and_then(|row| row.int(at)).and_then(|count| u64::try_from(count).ok()).unwrap_or(0)
+    };
+    Ok((count(0), count(1)))
 }
 
 /// Ids of the live rows of a table, ascending.

@@ -23,6 +23,22 @@ pub struct State {
     pub rows: i64,
     /// When a full load was asked for that is not complete yet.
     pub full_requested_at: Option<Time>,
+    /// When a reconcile was asked for that has not been tried yet.
+    pub reconcile_requested_at: Option<Time>,
+    /// When vanished rows were last looked for and marked.
+    pub reconciled_at: Option<Time>,
+}
+
+/// What a complete pass did about rows that it did not meet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Swept {
+    /// Nothing: it was no reconcile.
+    #[default]
+    No,
+    /// They are marked as gone.
+    Clean,
+    /// So many were left alone.
+    Held(u64),
 }
 
 /// How far a pass is after a commit.
@@ -39,6 +55,8 @@ pub enum Progress {
         watermark: Option<Time>,
         /// The source's clock at its first page.
         began_at: Time,
+        /// What it did about vanished rows.
+        swept: Swept,
     },
 }
 
@@ -91,6 +109,8 @@ pub struct Counts {
     pub rows_inserted: u64,
     /// Rows that had changed.
     pub rows_updated: u64,
+    /// Rows that were marked as gone.
+    pub rows_deleted: u64,
     /// Records set aside.
     pub rows_quarantined: u64,
 }
@@ -108,7 +128,7 @@ pub struct AccountRow {
     pub api_version: Option<String>,
 }
 
-const STATE: &str = "select \"partition\", watermark, began_at, completed_at, checkpoint, fingerprint, \"rows\", full_requested_at \
+const STATE: &str = "select \"partition\", watermark, began_at, completed_at, checkpoint, fingerprint, \"rows\", full_requested_at, reconcile_requested_at, reconciled_at \
                      from sync_state where object = ?";
 
 fn state_of(row: &Cells) -> State {
@@ -121,6 +141,8 @@ fn state_of(row: &Cells) -> State {
         fingerprint: row.text(5).map(str::to_owned),
         rows: row.int(6).unwrap_or(0),
         full_requested_at: row.time(7),
+        reconcile_requested_at: row.time(8),
+        reconciled_at: row.time(9),
     }
 }
 
@@ -130,44 +152,50 @@ pub(super) async fn load(connection: &mut Connection, object: &'static Object) -
     Ok(rows.iter().map(state_of).collect())
 }
 
-/// Writes the position a commit leaves behind.
+/// Writes the position a commit leaves behind; `change` is how many live rows there are more or fewer.
 pub(super) async fn advance(
     connection: &mut Connection,
     object: &'static Object,
     partition: &str,
     progress: &Progress,
     fingerprint: &str,
-    inserted: u64,
+    change: i64,
     now: Time,
 ) -> Result<()> {
     let (sql, mut values) = match progress {
         Progress::More { checkpoint } => (
-            "update sync_state set checkpoint = ?, \"rows\" = \"rows\" + ? where object = ? and \"partition\" = ?",
-            vec![text(checkpoint), Value::Int(inserted as i64)],
+            "update sync_state set checkpoint = ?, \"rows\" = \"rows\" + ?".to_owned(),
+            vec![text(checkpoint), Value::Int(change)],
         ),
-        Progress::Done { watermark, began_at } => {
+        Progress::Done { watermark, began_at, swept } => {
             let mark = watermark.map_or(Value::Null, Value::Time);
+            let (also, swept) = swept_columns(*swept, now);
             (
-                "update sync_state set watermark = case when watermark is null or watermark < ? then ? else watermark end, \
-                 began_at = ?, completed_at = ?, checkpoint = null, fingerprint = ?, \"rows\" = \"rows\" + ?, full_requested_at = null, \
-                 unavailable = false, last_error = null, last_error_advice = null, last_error_at = null \
-                 where object = ? and \"partition\" = ?",
+                format!(
+                    "update sync_state set watermark = case when watermark is null or watermark < ? then ? else watermark end, \
+                     began_at = ?, completed_at = ?, checkpoint = null, fingerprint = ?, \"rows\" = \"rows\" + ?, full_requested_at = null, \
+                     unavailable = false, last_error = null, last_error_advice = null, last_error_at = null{also}"
+                ),
                 vec![
                     mark.clone(),
                     mark,
                     Value::Time(*began_at),
                     Value::Time(now),
                     text(fingerprint),
-                    Value::Int(inserted as i64),
-                ],
+                    Value::Int(change),
+                ]
+                .into_iter()
+                .chain(swept)
+                .collect(),
             )
         }
     };
+    let sql = sql + " where object = ? and \"partition\" = ?";
     values.extend([text(object.name), text(partition)]);
     // The row is missing once in the life of a partition.
-    if connection.run("write sync_state", sql, &values).await? == 0 {
+    if connection.run("write sync_state", &sql, &values).await? == 0 {
         ensure(connection, object.name, partition).await?;
-        connection.run("write sync_state", sql, &values).await?;
+        connection.run("write sync_state", &sql, &values).await?;
     }
     if matches!(progress, Progress::Done { .. }) && !partition.is_empty() {
         // One parent that can be read shows that the object as a whole is not refused any more.
@@ -185,18 +213,41 @@ pub(super) async fn ensure(connection: &mut Connection, object: &str, partition:
     connection.run("write sync_state", &sql, &[text(object), text(partition)]).await.map(drop)
 }
 
-/// All partitions of an object are complete.
+/// What is written beside the rest when a pass did something about vanished rows.
+fn swept_columns(swept: Swept, now: Time) -> (&'static str, Vec<Value>) {
+    match swept {
+        Swept::No => ("", Vec::new()),
+        Swept::Clean => (
+            ", reconciled_at = ?, held_deletions = null, reconcile_requested_at = null",
+            vec![Value::Time(now)],
+        ),
+        // Not asked for again at once: the next one by schedule, or one that is allowed to, looks anew.
+        Swept::Held(count) => {
+            (", held_deletions = ?, reconcile_requested_at = null", vec![Value::Int(count as i64)])
+        }
+    }
+}
+
+/// All partitions of an object are complete. How many rows each of them left alone is in its own row.
 pub(super) async fn complete_object(
     connection: &mut Connection,
     object: &str,
     began_at: Time,
+    swept: Swept,
     now: Time,
 ) -> Result<()> {
     ensure(connection, object, "").await?;
-    let sql = "update sync_state set began_at = ?, completed_at = ?, full_requested_at = null, unavailable = false, last_error = null, \
-               last_error_advice = null, last_error_at = null where object = ? and \"partition\" = ''";
-    let values = [Value::Time(began_at), Value::Time(now), text(object)];
-    connection.run("write sync_state", sql, &values).await.map(drop)
+    let (also, swept) = match swept {
+        Swept::Held(_) => (", reconcile_requested_at = null", Vec::new()),
+        Swept::No | Swept::Clean => swept_columns(swept, now),
+    };
+    let sql = format!(
+        "update sync_state set began_at = ?, completed_at = ?, full_requested_at = null, unavailable = false, last_error = null, \
+         last_error_advice = null, last_error_at = null{also} where object = ? and \"partition\" = ''"
+    );
+    let values = [Value::Time(began_at), Value::Time(now)].into_iter().chain(swept).chain([text(object)]);
+    let values: Vec<Value> = values.collect();
+    connection.run("write sync_state", &sql, &values).await.map(drop)
 }
 
 /// The rows of an object are gone: everything is to be read again, and nothing unfinished to be gone on with.
@@ -208,15 +259,34 @@ pub(super) async fn reload(connection: &mut Connection, object: &str, now: Time)
     connection.run("write sync_state", sql, &[Value::Time(now), text(object)]).await.map(drop)
 }
 
-/// Remembers that a full load was asked for, unless one is under way already. One that has been under way for
+/// A pass over everything that somebody asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whole {
+    /// A full load.
+    Load,
+    /// A reconcile.
+    Reconcile,
+}
+
+/// Remembers that it was asked for, unless one is under way already. One that has been under way for
 /// a day cannot be completed for some reason, and does not stand in for a new one.
-pub(super) async fn request_full(connection: &mut Connection, object: &str, now: Time) -> Result<()> {
+pub(super) async fn request(
+    connection: &mut Connection,
+    object: &str,
+    whole: Whole,
+    now: Time,
+) -> Result<()> {
     ensure(connection, object, "").await?;
-    let sql = "update sync_state set full_requested_at = ? where object = ? and \"partition\" = '' \
-               and (full_requested_at is null or full_requested_at < ?)";
+    let column = match whole {
+        Whole::Load => "full_requested_at",
+        Whole::Reconcile => "reconcile_requested_at",
+    };
+    let sql = format!(
+        "update sync_state set {column} = ? where object = ? and \"partition\" = '' and ({column} is null or {column} < ?)"
+    );
     let day_ago = now - chrono::TimeDelta::days(1);
     connection
-        .run("write sync_state", sql, &[Value::Time(now), text(object), Value::Time(day_ago)])
+        .run("write sync_state", &sql, &[Value::Time(now), text(object), Value::Time(day_ago)])
         .await
         .map(drop)
 }
@@ -274,7 +344,8 @@ pub(super) async fn count_run(
     step: &Counts,
 ) -> Result<()> {
     let sql = "update sync_runs set requests = ?, retries = ?, pages = pages + ?, rows_read = rows_read + ?, \
-               rows_inserted = rows_inserted + ?, rows_updated = rows_updated + ?, rows_quarantined = rows_quarantined + ? where id = ?";
+               rows_inserted = rows_inserted + ?, rows_updated = rows_updated + ?, rows_deleted = rows_deleted + ?, \
+               rows_quarantined = rows_quarantined + ? where id = ?";
     let values = [
         meter.0,
         meter.1,
@@ -282,6 +353,7 @@ pub(super) async fn count_run(
         step.rows_read,
         step.rows_inserted,
         step.rows_updated,
+        step.rows_deleted,
         step.rows_quarantined,
     ]
     .map(|count| Value::Int(count as i64));

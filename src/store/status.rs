@@ -21,6 +21,12 @@ pub struct ObjectStatus {
     pub last_complete_at: Option<String>,
     /// Seconds since then.
     pub lag_seconds: Option<i64>,
+    /// When vanished rows were last looked for and marked.
+    pub last_reconcile_at: Option<String>,
+    /// Seconds since then.
+    pub reconcile_lag_seconds: Option<i64>,
+    /// Rows that the last reconcile did not meet and left alone.
+    pub held_deletions: Option<i64>,
     /// What failed last, if it has not succeeded since.
     pub last_error: Option<String>,
     /// What to do about it.
@@ -46,7 +52,8 @@ pub struct MirrorStatus {
 
 pub(super) async fn read(connection: &mut Connection) -> Result<MirrorStatus> {
     let sql = "select s.object, s.state, s.\"rows\", s.newest_row, s.last_complete_at, s.lag_seconds, s.last_error, s.last_error_advice, \
-               r.mode, r.outcome, (select count(*) from sync_quarantine q where q.object = s.object) \
+               r.mode, r.outcome, (select count(*) from sync_quarantine q where q.object = s.object), \
+               s.last_reconcile_at, s.reconcile_lag_seconds, s.held_deletions \
                from sync_status s left join sync_runs r on r.id = (select max(id) from sync_runs l where l.object = s.object)";
     let rows = connection.rows("read sync_status", sql, &[]).await?;
     let owned = |row: &super::connection::Cells, at| row.shown(at);
@@ -64,6 +71,9 @@ pub(super) async fn read(connection: &mut Connection) -> Result<MirrorStatus> {
             last_mode: owned(row, 8),
             last_outcome: owned(row, 9),
             quarantined: row.int(10).unwrap_or(0),
+            last_reconcile_at: owned(row, 11),
+            reconcile_lag_seconds: row.int(12),
+            held_deletions: row.int(13),
         })
         .collect();
     let order = objects::names();

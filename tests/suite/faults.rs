@@ -85,7 +85,7 @@ async fn fails_and_makes_up(api: Api, object: &str, kind: Kind, fault: Fault) {
 
     let id = sim.faults().add(fault);
     let names = kitmirror::model::objects::names();
-    let report = mirror.run(&serving, api, false, &names).await.expect("the session opens");
+    let report = mirror.run(&serving, api, None, &names).await.expect("the session opens");
     assert!(sim.faults().fired(id) > Some(0));
     let one = of(&report, object);
     let wanted = if kind == Kind::SourceRefused { Outcome::Unavailable } else { Outcome::Failed };
@@ -355,7 +355,7 @@ async fn a_redirect_loop_ends_at_its_first_turn() {
         let (sim, serving) = kit(few()).await;
         sim.faults().add(Fault::new(Action::Redirect(308, people(api).to_owned())).on(people(api)));
         let report =
-            Mirror::new().await.run(&serving, api, false, &["subscribers"]).await.expect("the session opens");
+            Mirror::new().await.run(&serving, api, None, &["subscribers"]).await.expect("the session opens");
         assert_eq!(of(&report, "subscribers").counts.requests, 1);
     }))
     .await;
@@ -397,7 +397,7 @@ async fn a_page_that_is_too_large_is_asked_for_in_halves() {
     let large = kitmirror::simulator::Mutation::Set("fields".to_owned(), fields);
     sim.faults().add(Fault::rows(kitmirror::simulator::Which::All, large).on("/v4/subscribers"));
     let mirror = Mirror::new().await;
-    let report = mirror.run(&serving, Api::V4, false, &["subscribers"]).await.expect("the session opens");
+    let report = mirror.run(&serving, Api::V4, None, &["subscribers"]).await.expect("the session opens");
     assert_eq!(of(&report, "subscribers").outcome, Outcome::Complete, "{report:#?}");
     let long = format!("select count(*) from subscribers where {} > 200000", ENGINE.json_length("fields"));
     assert_eq!(mirror.number(&long).await, 300);

@@ -7,7 +7,7 @@ use crate::support::scene::{narrow, of, outcome};
 use crate::support::{Api, Mirror, Scene, kit};
 use chrono::{DateTime, TimeDelta, Utc};
 use kitmirror::error::Kind;
-use kitmirror::replication::{Mode, Report};
+use kitmirror::replication::{Mode, Report, Whole};
 use kitmirror::simulator::{
     AccountPlan, Bumps, ChangeKind, Fault, Lag, Mutation, NewSubscriber, Parent, StaleCursor, State,
     TimeCursor, Which,
@@ -606,7 +606,7 @@ async fn a_pass_stopped_at_any_page_goes_on_without_losing_a_row() {
         for nth in [1, 2, 5, 9] {
             let scene = Scene::new(narrow(700), api).await;
             scene.kit.set_modes(|modes| modes.page_cap = Some(50));
-            scene.sync_stopping_at(&["subscribers"], false, subscribers(api), nth).await;
+            scene.sync_stopping_at(&["subscribers"], None, subscribers(api), nth).await;
             assert_eq!(scene.watermark("subscribers", "").await, "", "{api:?}, page {nth}");
             scene.change(|account| {
                 account.import_subscribers(70);
@@ -638,11 +638,11 @@ async fn a_pass_resumed_after_its_cursor_expired_reads_everything() {
                 modes.stale_cursor = answer;
             });
             let objects = ["subscribers", "tags", "tag_subscriptions"];
-            let report = scene.sync_stopping_at(&objects, false, "/v4/subscribers", 4).await;
+            let report = scene.sync_stopping_at(&objects, None, "/v4/subscribers", 4).await;
             let unfinished = scene.mirror.number("select count(checkpoint) from sync_state").await;
             assert_eq!(unfinished, 1, "{answer:?}, {pause}: {report:#?}");
             scene.later(pause);
-            scene.sync_stopping_at(&objects, false, "/v4/tags/*/subscribers", 4).await;
+            scene.sync_stopping_at(&objects, None, "/v4/tags/*/subscribers", 4).await;
             scene.later(pause);
             scene.sync().await;
             scene.equals_kit().await;
@@ -745,7 +745,7 @@ async fn the_credential_of_another_account_is_refused_and_nothing_is_written() {
         scene.kit.clear_requests();
         let error = scene
             .mirror
-            .run(&scene.serving, api, false, &["subscribers"])
+            .run(&scene.serving, api, None, &["subscribers"])
             .await
             .expect_err("another account is refused");
         assert_eq!(error.kind(), Kind::AccountMismatch);
@@ -866,7 +866,7 @@ async fn full_loads_one_after_the_other_and_one_cut_short_leave_every_row_once()
         scene.sync_full().await;
         scene.sync_full().await;
         scene.equals_kit().await;
-        scene.sync_stopping_at(&["subscribers"], true, subscribers(api), 7).await;
+        scene.sync_stopping_at(&["subscribers"], Some(Whole::Load), subscribers(api), 7).await;
         scene.change(|account| account.import_subscribers(5));
         let report = scene.sync_full().await;
         assert_eq!(of(&report, "subscribers").mode, Mode::Full);
@@ -939,8 +939,11 @@ async fn ids_beyond_32_and_53_bits_are_stored_to_the_last_digit() {
 
         let beyond = Mutation::Set("id".to_owned(), "9223372036854775808".to_owned());
         scene.kit.faults().add(Fault::rows(Which::Last, beyond).on(subscribers(api)).times(1));
-        let report: Report =
-            scene.mirror.run(&scene.serving, api, true, &["subscribers"]).await.expect("the session opens");
+        let report: Report = scene
+            .mirror
+            .run(&scene.serving, api, Some(Whole::Load), &["subscribers"])
+            .await
+            .expect("the session opens");
         assert_eq!(outcome(&report, "subscribers"), Outcome::Incomplete, "{api:?}");
         assert_eq!(scene.mirror.number("select count(*) from sync_quarantine").await, 1);
     }
@@ -952,7 +955,7 @@ async fn a_run_over_many_parents_goes_on_with_those_it_has_not_reached() {
     for api in Api::VERSIONS {
         let scene = Scene::new(AccountPlan::new(100).tags(60), api).await;
         let list = if api == Api::V3 { "/v3/tags/*/subscriptions" } else { "/v4/tags/*/subscribers" };
-        scene.sync_stopping_at(&["tags", "tag_subscriptions"], false, list, 25).await;
+        scene.sync_stopping_at(&["tags", "tag_subscriptions"], None, list, 25).await;
         let done = "select \"partition\" from sync_state \
                     where object = 'tag_subscriptions' and \"partition\" <> '' and watermark is not null";
         let reached = scene.mirror.texts(done).await;
@@ -979,7 +982,7 @@ async fn two_accounts_have_two_mirrors() {
     first.sync(&one, Api::V4).await;
     second.sync(&other, Api::V4).await;
     for (mirror, serving) in [(&first, &other), (&second, &one)] {
-        let refused = mirror.run(serving, Api::V4, false, &["tags"]).await;
+        let refused = mirror.run(serving, Api::V4, None, &["tags"]).await;
         assert_eq!(refused.expect_err("mixed up").kind(), Kind::AccountMismatch);
     }
 }

@@ -10,6 +10,7 @@ mod pagination;
 mod payloads;
 mod program;
 mod queries;
+mod reconcile;
 mod regressions;
 mod resume;
 mod store;

@@ -32,7 +32,7 @@ fn of<'r>(report: &'r Report, object: &str) -> &'r ObjectReport {
 }
 
 async fn run(mirror: &Mirror, serving: &Serving, api: Api, object: &str) -> ObjectReport {
-    let report = mirror.run(serving, api, false, &[object]).await.expect("the session opens");
+    let report = mirror.run(serving, api, None, &[object]).await.expect("the session opens");
     of(&report, object).clone()
 }
 

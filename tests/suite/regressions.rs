@@ -4,6 +4,7 @@ use crate::support::scene::{narrow, of, outcome};
 use crate::support::{Api, Scene};
 use chrono::TimeDelta;
 use kitmirror::model::objects;
+use kitmirror::replication::Whole;
 use kitmirror::simulator::{
     Account, AccountPlan, Action, Fault, Junk, NewSubscriber, PageFault, Parent, State,
 };
@@ -125,7 +126,7 @@ async fn broadcasts_that_are_gone_at_the_look_up_do_not_end_the_list() {
 async fn people_deleted_from_the_mirror_in_the_middle_of_a_first_load_come_back() {
     for api in Api::VERSIONS {
         let scene = several_pages(api, narrow(500)).await;
-        scene.sync_stopping_at(&["subscribers"], false, subscribers(api), 4).await;
+        scene.sync_stopping_at(&["subscribers"], None, subscribers(api), 4).await;
         assert!(scene.mirror.number("select count(*) from subscribers").await > 0);
         scene.mirror.execute("delete from subscribers").await;
         scene.sync().await;
@@ -140,7 +141,7 @@ async fn people_deleted_from_the_mirror_in_the_middle_of_a_later_full_load_come_
         let scene = several_pages(api, narrow(500)).await;
         scene.sync().await;
         scene.kit.faults().add(Fault::status(422).on(subscribers(api)).from_nth(4));
-        let report = scene.mirror.run(&scene.serving, api, true, &objects::names()).await;
+        let report = scene.mirror.run(&scene.serving, api, Some(Whole::Load), &objects::names()).await;
         assert_eq!(outcome(&report.expect("the session opens"), "subscribers"), Outcome::Failed);
         scene.kit.faults().clear();
         scene.mirror.execute("delete from subscribers").await;
@@ -157,7 +158,7 @@ async fn members_deleted_from_the_mirror_after_a_full_load_that_failed_for_one_t
         scene.sync().await;
         let failing = tag_ids(&scene)[1];
         scene.kit.faults().add(Fault::status(422).on(&members(api, failing)));
-        let report = scene.mirror.run(&scene.serving, api, true, &objects::names()).await;
+        let report = scene.mirror.run(&scene.serving, api, Some(Whole::Load), &objects::names()).await;
         let report = report.expect("the session opens");
         assert_eq!(outcome(&report, "tag_subscriptions"), Outcome::Failed);
         scene.kit.faults().clear();
@@ -315,7 +316,7 @@ async fn a_tag_deleted_while_its_pass_is_unfinished_does_not_leave_the_object_sy
         let plan = AccountPlan::new(700).tags(3).tag_sizes([500, 20, 20]);
         let scene = several_pages(api, plan).await;
         let largest = tag_ids(&scene)[0];
-        scene.sync_stopping_at(&objects::names(), false, &members(api, largest), 4).await;
+        scene.sync_stopping_at(&objects::names(), None, &members(api, largest), 4).await;
         let unfinished = format!(
             "select count(checkpoint) from sync_state \
              where object = 'tag_subscriptions' and \"partition\" = '{largest}'"

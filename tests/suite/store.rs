@@ -7,12 +7,12 @@ use futures_util::future::join_all;
 use kitmirror::error::Kind;
 use kitmirror::model::objects::{BROADCASTS, FORM_SUBSCRIPTIONS, TAGS};
 use kitmirror::model::{Batch, Quarantined, Row, Value};
-use kitmirror::store::{Access, Commit, Progress};
+use kitmirror::store::{Access, Commit, Progress, Swept, Whole};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 fn done(watermark: Option<&str>) -> Progress {
-    Progress::Done { watermark: watermark.map(at), began_at: at("2024-05-03T00:00:00Z") }
+    Progress::Done { watermark: watermark.map(at), began_at: at("2024-05-03T00:00:00Z"), swept: Swept::No }
 }
 
 /// A moment as it stands in a statement.
@@ -131,8 +131,8 @@ async fn without_the_lease_nothing_is_written() {
         store.renew_lease().await,
         store.note_error(&TAGS, "", &refused, false).await,
         store.leave_out(&TAGS, "").await,
-        store.complete_object(&TAGS, at("2024-05-03T00:00:00Z")).await,
-        store.request_full(&TAGS).await,
+        store.complete_object(&TAGS, at("2024-05-03T00:00:00Z"), Swept::No).await,
+        store.request(&TAGS, Whole::Load).await,
         store.begin_run(&TAGS, "full").await.map(drop),
         store.end_run(bench.run, "full", kitmirror::store::Outcome::Failed, (1, 0), None).await,
     ];

@@ -5,7 +5,7 @@ use super::mirror::Mirror;
 use super::proxy::Proxy;
 use kitmirror::model::objects::TAGS;
 use kitmirror::model::{Batch, Object, Row, Time, Value, time};
-use kitmirror::store::{Access, Commit, Progress, Store, Written};
+use kitmirror::store::{Access, Commit, MetStep, Progress, Store, Written};
 use std::sync::Arc;
 
 /// A mirror whose tables are made and whose lease the store holds.
@@ -45,6 +45,8 @@ impl Bench {
             progress,
             fingerprint: "shape".to_owned(),
             run: (self.run, 1, 0),
+            met: MetStep::None,
+            gone: Vec::new(),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::ENGINE;
 use kitmirror::config::{self, Environment, Input, Settings};
 use kitmirror::error::Error;
 use kitmirror::model::objects;
-use kitmirror::replication::{Report, Request, Silent, Stop};
+use kitmirror::replication::{Report, Request, Silent, Stop, Whole};
 use kitmirror::service::Session;
 use kitmirror::simulator::{ACCESS_TOKEN, Serving, V3_SECRET, V4_KEY};
 use kitmirror::store::{Access, Place, Store};
@@ -48,6 +48,8 @@ pub struct Mirror {
     detour: Option<String>,
     /// Settings beside credential and place.
     pub settings: Vec<(String, String)>,
+    /// Whether reconciles mark vanished rows however many there are.
+    pub accept_deletions: bool,
 }
 
 impl Mirror {
@@ -57,8 +59,19 @@ impl Mirror {
             Engine::Sqlite => None,
             server => Some(Home::new(server).await),
         };
-        let settings = vec![("KITMIRROR_REQUESTS_PER_MINUTE".to_owned(), "1000000".to_owned())];
-        Mirror { folder, home, detour: None, settings }
+        let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let settings = vec![
+            setting("KITMIRROR_REQUESTS_PER_MINUTE", "1000000"),
+            // In a simulated hour a test takes a second; rows count as settled at once.
+            setting("KITMIRROR_VISIBILITY_LAG", "0s"),
+        ];
+        Mirror { folder, home, detour: None, settings, accept_deletions: false }
+    }
+
+    /// Another value of a setting, from the next run on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.settings.retain(|(known, _)| known != name);
+        self.settings.push((name.to_owned(), value.to_owned()));
     }
 
     /// The file of a mirror on SQLite.
@@ -127,17 +140,23 @@ impl Mirror {
 
     /// One run over all objects that must be complete.
     pub async fn sync(&self, kit: &Serving, api: Api) -> Report {
-        complete(self.run(kit, api, false, &objects::names()).await.expect("the session opens"))
+        complete(self.run(kit, api, None, &objects::names()).await.expect("the session opens"))
     }
 
     /// One full load of all objects that must be complete.
     pub async fn sync_full(&self, kit: &Serving, api: Api) -> Report {
-        complete(self.run(kit, api, true, &objects::names()).await.expect("the session opens"))
+        complete(self.run(kit, api, Some(Whole::Load), &objects::names()).await.expect("the session opens"))
     }
 
     /// One run over some objects, whatever becomes of it.
-    pub async fn run(&self, kit: &Serving, api: Api, full: bool, wanted: &[&str]) -> Result<Report, Error> {
-        self.run_until(kit, api, full, wanted, &Stop::default()).await
+    pub async fn run(
+        &self,
+        kit: &Serving,
+        api: Api,
+        whole: Option<Whole>,
+        wanted: &[&str],
+    ) -> Result<Report, Error> {
+        self.run_until(kit, api, whole, wanted, &Stop::default()).await
     }
 
     /// The same, until somebody asks to stop.
@@ -145,7 +164,7 @@ impl Mirror {
         &self,
         kit: &Serving,
         api: Api,
-        full: bool,
+        whole: Option<Whole>,
         wanted: &[&str],
         stop: &Stop,
     ) -> Result<Report, Error> {
@@ -153,7 +172,8 @@ impl Mirror {
         // On the heap: tests run many of these side by side on one small stack.
         let session = Box::pin(Session::open(&settings, stop)).await?;
         let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
-        let request = Request { objects: objects::needed_for(&wanted), full };
+        let objects = objects::needed_for(&wanted);
+        let request = Request { objects, whole, accept_deletions: self.accept_deletions };
         let report = Box::pin(session.replicate(&request, &Silent, stop)).await;
         session.close().await;
         Ok(report)
@@ -247,7 +267,8 @@ impl Mirror {
     }
 }
 
-fn complete(report: Report) -> Report {
+/// The report of a run that must be complete.
+pub fn complete(report: Report) -> Report {
     assert!(report.is_complete(), "the run is not complete: {report:#?}");
     report
 }

@@ -3,10 +3,10 @@
 
 use super::judge::{Judge, Strictness};
 use super::kit;
-use super::mirror::{Api, Mirror};
+use super::mirror::{Api, Mirror, complete};
 use chrono::{DateTime, TimeDelta, Utc};
 use kitmirror::model::objects;
-use kitmirror::replication::{ObjectReport, Report, Stop};
+use kitmirror::replication::{ObjectReport, Report, Stop, Whole};
 use kitmirror::simulator::{Account, AccountPlan, Modes, Serving, Simulator};
 use kitmirror::store::Outcome;
 use std::collections::BTreeSet;
@@ -69,22 +69,55 @@ impl Scene {
         self.mirror.sync_full(&self.serving, self.api).await
     }
 
+    /// A reconcile of all objects that must be complete.
+    pub async fn reconcile(&self) -> Report {
+        complete(self.try_reconcile().await)
+    }
+
+    /// A reconcile of all objects, whatever becomes of it.
+    pub async fn try_reconcile(&self) -> Report {
+        self.try_reconcile_of(&objects::names()).await
+    }
+
+    /// A reconcile of some objects, whatever becomes of it.
+    pub async fn try_reconcile_of(&self, wanted: &[&str]) -> Report {
+        let whole = Some(Whole::Reconcile);
+        self.mirror.run(&self.serving, self.api, whole, wanted).await.expect("the session opens")
+    }
+
     /// A run over all objects, whatever becomes of it.
     pub async fn try_sync(&self) -> Report {
-        self.mirror.run(&self.serving, self.api, false, &objects::names()).await.expect("the session opens")
+        self.mirror.run(&self.serving, self.api, None, &objects::names()).await.expect("the session opens")
     }
 
     /// A run over some objects, whatever becomes of it.
     pub async fn try_objects(&self, wanted: &[&str]) -> Report {
-        self.mirror.run(&self.serving, self.api, false, wanted).await.expect("the session opens")
+        self.mirror.run(&self.serving, self.api, None, wanted).await.expect("the session opens")
     }
 
-    /// A run over some objects, full or not, that stops right after the n-th request of a route.
-    pub async fn sync_stopping_at(&self, wanted: &[&str], full: bool, route: &str, nth: u64) -> Report {
+    /// A reconcile of all objects that stops right after the n-th request of a route, if there are so many.
+    pub async fn reconcile_stopping_at(&self, route: &str, nth: u64) -> Report {
         let stop = Stop::default();
         let wish = stop.clone();
         self.kit.after_request(route, nth, move |_| wish.request());
-        let report = self.mirror.run_until(&self.serving, self.api, full, wanted, &stop).await;
+        let whole = Some(Whole::Reconcile);
+        let report = self.mirror.run_until(&self.serving, self.api, whole, &objects::names(), &stop).await;
+        self.kit.clear_churn();
+        report.expect("the session opens")
+    }
+
+    /// A run over some objects, full or not, that stops right after the n-th request of a route.
+    pub async fn sync_stopping_at(
+        &self,
+        wanted: &[&str],
+        whole: Option<Whole>,
+        route: &str,
+        nth: u64,
+    ) -> Report {
+        let stop = Stop::default();
+        let wish = stop.clone();
+        self.kit.after_request(route, nth, move |_| wish.request());
+        let report = self.mirror.run_until(&self.serving, self.api, whole, wanted, &stop).await;
         self.kit.clear_churn();
         let report = report.expect("the session opens");
         assert!(report.stopped, "nobody was stopped: {report:#?}");
@@ -94,6 +127,26 @@ impl Scene {
     /// Everything the lists show is there, each row as it is or was; nothing that never was.
     pub async fn holds_everything(&self) {
         self.judge(Strictness::Inserts).await.agrees();
+    }
+
+    /// The mirror is what is at Kit, and what is gone there is marked here.
+    pub async fn mirrors_kit(&self) {
+        self.judge(Strictness::Mirrored).await.agrees();
+        self.counts_its_rows().await;
+    }
+
+    /// What `sync_status` says about numbers of rows is what the tables hold.
+    pub async fn counts_its_rows(&self) {
+        for object in objects::tables() {
+            let table = object.table;
+            let told = self
+                .mirror
+                .number(&format!("select \"rows\" from sync_status where object = '{table}'"))
+                .await;
+            let held =
+                self.mirror.number(&format!("select count(*) from {table} where _deleted_at is null")).await;
+            assert_eq!(told, held, "{table}");
+        }
     }
 
     /// The mirror is what the lists show, no more and no less.

@@ -1,17 +1,21 @@
 //! The small lists of an account: forms, sequences, tags, broadcasts.
 
-use crate::model::{Column, Endpoint, Endpoints, Fresh, From, Object, Source, Watermark};
+use crate::model::{Column, Detail, Endpoint, Endpoints, Fresh, From, Gone, Object, Source, Watermark};
 
 const CREATED_AT: Column = Column::time("created_at", "When it was created, by Kit's clock.").required();
+
+const BROADCAST: Detail = Detail { path: "/broadcasts/{id}", member: "broadcast" };
 
 /// Sign-up forms and landing pages, archived and trashed ones included.
 pub static FORMS: Object = Object {
     name: "forms",
     about: "Sign-up forms and landing pages of the account, archived ones included.",
     source: Source::List(Endpoints {
-        v3: Endpoint::single("/forms", "forms"),
+        v3: Endpoint::single("/forms", "forms").gone(Gone::OwnList("/forms/{id}/subscriptions")),
         // The default shows active forms only; their members would be lost with them.
-        v4: Endpoint::cursor("/forms", "forms").query(&[("status", "all"), ("include", "subscriber_count")]),
+        v4: Endpoint::cursor("/forms", "forms")
+            .query(&[("status", "all"), ("include", "subscriber_count")])
+            .gone(Gone::OwnList("/forms/{id}/subscribers")),
     }),
     table: "forms",
     key: &["id"],
@@ -44,8 +48,8 @@ pub static SEQUENCES: Object = Object {
     about: "E-mail sequences of the account.",
     source: Source::List(Endpoints {
         // v3 lists sequences under "courses".
-        v3: Endpoint::single("/sequences", "courses"),
-        v4: Endpoint::cursor("/sequences", "sequences"),
+        v3: Endpoint::single("/sequences", "courses").gone(Gone::OwnList("/sequences/{id}/subscriptions")),
+        v4: Endpoint::cursor("/sequences", "sequences").gone(Gone::OwnList("/sequences/{id}/subscribers")),
     }),
     table: "sequences",
     key: &["id"],
@@ -74,8 +78,10 @@ pub static TAGS: Object = Object {
     name: "tags",
     about: "Tags of the account.",
     source: Source::List(Endpoints {
-        v3: Endpoint::single("/tags", "tags"),
-        v4: Endpoint::cursor("/tags", "tags").query(&[("include", "subscriber_count")]),
+        v3: Endpoint::single("/tags", "tags").gone(Gone::OwnList("/tags/{id}/subscriptions")),
+        v4: Endpoint::cursor("/tags", "tags")
+            .query(&[("include", "subscriber_count")])
+            .gone(Gone::OwnList("/tags/{id}/subscribers")),
     }),
     table: "tags",
     key: &["id"],
@@ -97,11 +103,13 @@ pub static BROADCASTS: Object = Object {
         v3: Endpoint::numbered_without_totals("/broadcasts", "broadcasts")
             .whole(&[("sort_order", "asc")])
             .fresh(&[Fresh::NewestFirst { order: &[("sort_order", "desc")], ties: false }])
-            .detail("/broadcasts/{id}", "broadcast"),
+            .detail("/broadcasts/{id}", "broadcast")
+            .gone(Gone::Record(BROADCAST)),
         // Full contents come in the list: a page of 1,000 would be tens of megabytes.
         v4: Endpoint::cursor("/broadcasts", "broadcasts")
             .per_page(100)
-            .fresh(&[Fresh::NewestFirst { order: &[], ties: false }]),
+            .fresh(&[Fresh::NewestFirst { order: &[], ties: false }])
+            .gone(Gone::Record(BROADCAST)),
     }),
     table: "broadcasts",
     key: &["id"],

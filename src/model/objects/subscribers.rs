@@ -1,6 +1,6 @@
 //! People. One row per person with the current state; two objects find them.
 
-use crate::model::{Column, Endpoint, Endpoints, Fresh, From, Object, Source, Watermark};
+use crate::model::{Column, Detail, Endpoint, Endpoints, Fresh, From, Gone, Object, Source, Watermark};
 
 const COLUMNS: &[Column] = &[
     Column::id("id", "Kit's id of the person.").required(),
@@ -19,6 +19,8 @@ const COLUMNS: &[Column] = &[
 /// By id and ascending, new people come last: neither inserts nor resuming disturb the reading,
 /// and a bulk import of thousands in one second has no tie to lose.
 const BY_ID: &[(&str, &str)] = &[("sort_field", "id"), ("sort_order", "asc")];
+/// Answers for anybody, in whatever state.
+const PERSON: Gone = Gone::Record(Detail { path: "/subscribers/{id}", member: "subscriber" });
 const OLDEST_FIRST: &[(&str, &str)] = &[("sort_order", "asc")];
 
 /// Everybody the API shows, in every state it shows.
@@ -28,17 +30,23 @@ pub static SUBSCRIBERS: Object = Object {
     source: Source::List(Endpoints {
         // v3 shows confirmed people only. Somebody who confirms on day 5 enters the list with
         // day 1's created_at, so what was updated is asked for beside what was created.
-        v3: Endpoint::numbered("/subscribers", "subscribers").whole(OLDEST_FIRST).fresh(&[
-            Fresh::SinceWatermark { param: "from", order: OLDEST_FIRST },
-            Fresh::SincePass { param: "updated_from", order: OLDEST_FIRST },
-        ]),
+        v3: Endpoint::numbered("/subscribers", "subscribers")
+            .whole(OLDEST_FIRST)
+            .fresh(&[
+                Fresh::SinceWatermark { param: "from", order: OLDEST_FIRST },
+                Fresh::SincePass { param: "updated_from", order: OLDEST_FIRST },
+            ])
+            .shows_only("state", "active")
+            .gone(PERSON),
         // The default shows active people only.
-        v4: Endpoint::cursor("/subscribers", "subscribers").query(&[("status", "all")]).whole(BY_ID).fresh(
-            &[
+        v4: Endpoint::cursor("/subscribers", "subscribers")
+            .query(&[("status", "all")])
+            .whole(BY_ID)
+            .fresh(&[
                 Fresh::SinceWatermark { param: "created_after", order: BY_ID },
                 Fresh::SincePass { param: "updated_after", order: BY_ID },
-            ],
-        ),
+            ])
+            .gone(PERSON),
     }),
     table: "subscribers",
     key: &["id"],
@@ -56,14 +64,18 @@ pub static CANCELLED_SUBSCRIBERS: Object = Object {
         v3: Endpoint::numbered("/subscribers", "subscribers")
             .query(&[("sort_field", "cancelled_at")])
             .whole(OLDEST_FIRST)
-            .fresh(&[Fresh::UntilKnown { order: &[("sort_order", "desc")], known: ("state", "cancelled") }]),
+            .fresh(&[Fresh::UntilKnown { order: &[("sort_order", "desc")], known: ("state", "cancelled") }])
+            .shows_only("state", "cancelled")
+            .gone(PERSON),
         v4: Endpoint::cursor("/subscribers", "subscribers")
             .query(&[("status", "cancelled"), ("include", "canceled_at")])
             .whole(BY_ID)
             .fresh(&[Fresh::NewestFirst {
                 order: &[("sort_field", "cancelled_at"), ("sort_order", "desc")],
                 ties: true,
-            }]),
+            }])
+            .shows_only("state", "cancelled")
+            .gone(PERSON),
     }),
     table: "subscribers",
     key: &["id"],

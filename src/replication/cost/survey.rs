@@ -96,7 +96,7 @@ impl Work<'_> {
         };
         if let Some(parent) = object.parent()
             && matches!(plan.endpoint.paging, Paging::Cursor { .. })
-            && plan.mode == Mode::Full
+            && plan.mode >= Mode::Full
         {
             // The list of the parents tells the sizes of theirs, and parents the mirror does not know yet.
             self.lists.all(parent).await?;
@@ -159,7 +159,8 @@ impl Work<'_> {
             fingerprint: &plan.fingerprint,
             overlap: self.survey.overlap,
             now: self.survey.kit.source_now(),
-            full: partition.full,
+            opened_at: crate::store::now(),
+            asked: partition.asked,
         };
         Pass::open(&terms, partition.state.as_ref())
     }
@@ -288,9 +289,13 @@ mod tests {
             observer: &Silent,
             stop: &Stop::default(),
             overlap: chrono::TimeDelta::hours(24),
+            visibility_lag: chrono::TimeDelta::zero(),
+            accept_deletions: false,
             plain_lists_show_everybody: &AtomicBool::new(true),
         };
-        let report = replication::run(&cx, &Request { objects: objects::ALL.to_vec(), full }).await;
+        let whole = full.then_some(replication::Whole::Load);
+        let request = Request { whole, ..Request::of(objects::ALL.to_vec()) };
+        let report = replication::run(&cx, &request).await;
         assert!(report.is_complete(), "{report:?}");
         report.total().requests
     }

@@ -43,6 +43,16 @@ pub enum PageFault {
     DoubleRows,
     /// So many copies of the first row with ids of their own on top.
     ExtraRows(usize),
+    /// The list ends with the first half of the page; its totals are the true ones, or those of what is shown.
+    Halved {
+        /// Whether the totals are those of what is shown.
+        consistent: bool,
+    },
+    /// The list has no rows at all; its totals are the true ones, or nothing.
+    Emptied {
+        /// Whether the totals are nothing.
+        consistent: bool,
+    },
     /// The list member is `null`.
     NullList,
     /// The list member is missing.
@@ -150,6 +160,8 @@ impl PageFault {
                 page.rows = page.rows.iter().map(str::to_string).chain(extra).collect();
             }
             PageFault::EmptyPage | PageFault::EndlessEmptyPages => page.rows = Rows::default(),
+            PageFault::Halved { consistent } => end_with(page, page.rows.len() / 2, *consistent),
+            PageFault::Emptied { consistent } => end_with(page, 0, *consistent),
             PageFault::NullList => page.list = ListMember::Null,
             PageFault::NoList => page.list = ListMember::Missing,
             PageFault::NoPagination => page.envelope = Envelope::Stripped,
@@ -204,6 +216,23 @@ impl PageFault {
             }
             _ => {}
         }
+    }
+}
+
+/// The list ends with so many rows of this page.
+fn end_with(page: &mut Page, kept: usize, consistent: bool) {
+    page.rows = page.rows.iter().take(kept).map(str::to_string).collect();
+    match &mut page.envelope {
+        Envelope::Cursors(cursors) => {
+            cursors.has_next_page = Some("false".to_string());
+            if consistent {
+                cursors.total_count = cursors.total_count.map(|_| kept as u64);
+            }
+        }
+        Envelope::Numbers { total, total_pages, .. } if consistent => {
+            (*total, *total_pages) = (kept.to_string(), "1".to_string());
+        }
+        Envelope::Numbers { .. } | Envelope::Bare | Envelope::Stripped => {}
     }
 }
 

@@ -97,6 +97,8 @@ fn action(name: &str, value: &str) -> Result<Action, String> {
         "endless-cursors" => Action::Page(PageFault::EndlessCursors),
         "empty-page" => Action::Page(PageFault::EmptyPage),
         "repeat-page" => Action::Page(PageFault::RepeatPage),
+        "halved" => Action::Page(PageFault::Halved { consistent: value == "consistent" }),
+        "emptied" => Action::Page(PageFault::Emptied { consistent: value == "consistent" }),
         "shuffle" => Action::Page(PageFault::Shuffle),
         "double-rows" => Action::Page(PageFault::DoubleRows),
         "long-cursors" => Action::Page(PageFault::LongCursors(number(value)?)),

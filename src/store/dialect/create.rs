@@ -56,8 +56,8 @@ impl Dialect {
              with\n\
              {s4}-- Each object, the object whose passes bring its rows, and its newest row.\n\
              {s4}\"relations\" (\"object\", \"brought_by\", \"newest_row\") as (\n{relations}\n{s4}),\n\
-             {s4}\"partitions\" (\"object\", \"rows\", \"unfinished\", \"error\") as (\n\
-             {s8}select \"object\", {sum}, count(\"checkpoint\"), max(\"last_error\")\n\
+             {s4}\"partitions\" (\"object\", \"rows\", \"unfinished\", \"error\", \"held\") as (\n\
+             {s8}select \"object\", {sum}, count(\"checkpoint\"), max(\"last_error\"), {held}\n\
              {s8}from \"sync_state\" group by \"object\"\n{s4})\n\
              select\n\
              {s4}r.\"object\",\n\
@@ -77,6 +77,9 @@ impl Dialect {
              {s4}r.\"newest_row\",\n\
              {s4}s.\"completed_at\" as \"last_complete_at\",\n\
              {s4}{lag} as \"lag_seconds\",\n\
+             {s4}s.\"reconciled_at\" as \"last_reconcile_at\",\n\
+             {s4}{reconcile_lag} as \"reconcile_lag_seconds\",\n\
+             {s4}p.\"held\" as \"held_deletions\",\n\
              {s4}coalesce(s.\"last_error\", p.\"error\") as \"last_error\",\n\
              {s4}(select max(\"last_error_advice\") from \"sync_state\" e where e.\"object\" = r.\"brought_by\" and e.\"last_error\" is not null) as \"last_error_advice\"\n\
              from \"relations\" r\n\
@@ -88,7 +91,9 @@ impl Dialect {
             relations = relations.join("\n        union all\n"),
             sum = self.integer("sum(\"rows\")"),
             people = self.integer("coalesce(sum(\"rows\"), 0)"),
+            held = self.integer("sum(\"held_deletions\")"),
             lag = self.seconds_since("s.\"completed_at\""),
+            reconcile_lag = self.seconds_since("s.\"reconciled_at\""),
         );
         self.requoted(&text)
     }

@@ -1,0 +1,301 @@
+//! Behind a complete reading of everything: which stored rows it did not meet, whether they may be taken for gone,
+//! and how that is made sure before they are marked.
+//!
+//! Nothing is marked unless the walk was complete (`pass`), the rows are older than Kit's lists lag behind, there are
+//! not suspiciously many of them, and each is proved gone: by its own 404 where it can be asked for, else by a second
+//! reading of the list (reliability.md M37).
+
+use std::sync::Arc;
+
+use super::extractor::{Ended, Gathered, Reading, met};
+use super::pass::Pass;
+use crate::error::{Error, Kind, Result};
+use crate::model::row::Mapping;
+use crate::model::{Detail, Gone};
+use crate::store::{Met, Search, Swept};
+
+/// So many rows of a partition may vanish at once without anybody being asked.
+const FEW: u64 = 50;
+/// Or one row in so many.
+const SHARE: u64 = 100;
+/// So many of a list's members vanish only with somebody's consent if they are half of them and Kit tells no count.
+const MANY: u64 = 10;
+/// Ids that are fetched from the database at a time.
+const FETCHED: usize = 10_000;
+/// Look-ups whose results are committed together: what a crash repeats at most.
+const LOOKED_UP: usize = 100;
+
+/// Rows that were not met and are left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// How many.
+    pub count: u64,
+    /// Why.
+    pub why: String,
+}
+
+impl Held {
+    /// As an error, for where errors are looked for.
+    pub fn error(&self) -> Error {
+        let what = format!("{} rows were not met and are left as they are: {}", self.count, self.why);
+        Error::new(Kind::DeletionsHeld, what)
+    }
+}
+
+/// What a decision is made of.
+#[derive(Debug, Clone, Copy)]
+struct Facts<'f> {
+    /// Live rows that the list should show.
+    live: u64,
+    /// Of these, rows that were not met.
+    vanished: u64,
+    /// Rows that were met.
+    met: u64,
+    /// Members that Kit counts, where it does.
+    counted: Option<u64>,
+    /// Whether there is nothing by which a row can be asked for.
+    needs_second: bool,
+    /// Whether the list was read twice.
+    second: bool,
+    /// Why what was not met may be there all the same.
+    doubt: Option<&'f str>,
+    /// Somebody has looked and said that they are gone.
+    accepted: bool,
+}
+
+/// What is done about the rows that were not met.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// There are none.
+    Clean,
+    /// They are left alone.
+    Hold(String),
+    /// The list is read once more.
+    ReadAgain,
+    /// They are marked, each as soon as it is proved gone.
+    Mark,
+}
+
+fn decide(facts: Facts<'_>) -> Verdict {
+    let limit = FEW.max(facts.live / SHARE);
+    if facts.vanished == 0 {
+        return Verdict::Clean;
+    }
+    if facts.vanished > limit && !facts.accepted {
+        return Verdict::Hold(format!("of {} rows no more than {limit} may vanish at once", facts.live));
+    }
+    if !facts.needs_second {
+        return Verdict::Mark;
+    }
+    if !facts.second {
+        return Verdict::ReadAgain;
+    }
+    match (facts.doubt, facts.counted) {
+        _ if facts.accepted => Verdict::Mark,
+        (Some(doubt), _) => Verdict::Hold(doubt.to_owned()),
+        // A count may be minutes older than the list; for the last percent that explains it.
+        (None, Some(counted)) if facts.met + counted / SHARE < counted => {
+            Verdict::Hold(format!("Kit counts {counted} members and showed {}", facts.met))
+        }
+        // v3 counts no members: a list that is much smaller all of a sudden may be wrong, twice.
+        (None, None) if facts.vanished >= MANY && facts.vanished * 2 >= facts.live => {
+            Verdict::Hold("that is half of the members or more".to_owned())
+        }
+        (None, _) => Verdict::Mark,
+    }
+}
+
+impl Reading<'_> {
+    /// Looks for what the pass has not met, and marks it where that is safe. Nothing comes back when the list has to
+    /// be read once more.
+    pub(super) async fn sweep(
+        &mut self,
+        pass: &mut Pass,
+        mapping: &Mapping<'_>,
+        gathered: &mut Gathered,
+    ) -> Result<Option<Ended>> {
+        let object = self.plan.object;
+        let met = if self.unwritten {
+            Met::from_iter(met(&gathered.batch, object))
+        } else {
+            self.commit(pass, gathered).await?;
+            self.cx.store.met(object, &self.partition.partition).await?
+        };
+        let met = Arc::new(met);
+        let found = self.cx.store.vanished(self.search(pass), Arc::clone(&met)).await?;
+        let needs_second = matches!(self.plan.endpoint.gone, Gone::SecondReading);
+        let facts = Facts {
+            live: found.live,
+            vanished: found.count,
+            met: met.count(),
+            counted: match (found.count, needs_second) {
+                (0, _) | (_, false) => None,
+                _ => self.cx.store.counted(object, &self.partition.partition).await?,
+            },
+            needs_second,
+            second: pass.reading().second,
+            doubt: pass.reading().doubt.as_deref(),
+            accepted: self.cx.accept_deletions,
+        };
+        match decide(facts) {
+            Verdict::Clean => self.finish(pass, gathered, Swept::Clean).await,
+            Verdict::Hold(why) => {
+                let held = Held { count: found.count, why };
+                tracing::warn!(
+                    object.name = object.name,
+                    object.partition = self.partition.partition,
+                    "{}",
+                    held.error()
+                );
+                self.brought.held = Some(held);
+                self.finish(pass, gathered, Swept::Held(found.count)).await
+            }
+            Verdict::ReadAgain => {
+                self.commit(pass, gathered).await?;
+                gathered.is_at(pass.read_again());
+                self.commit(pass, gathered).await?;
+                Ok(None)
+            }
+            Verdict::Mark => {
+                self.commit(pass, gathered).await?;
+                if self.mark(pass, mapping, gathered, &met).await? {
+                    return self.finish(pass, gathered, Swept::Clean).await;
+                }
+                Ok(Some(Ended::Stopped))
+            }
+        }
+    }
+
+    async fn finish(&mut self, pass: &Pass, gathered: &mut Gathered, swept: Swept) -> Result<Option<Ended>> {
+        gathered.is_at(pass.finish(swept));
+        self.commit(pass, gathered).await?;
+        Ok(Some(Ended::Complete))
+    }
+
+    /// Which rows are looked for; without their ids, only counted.
+    fn search(&self, pass: &Pass) -> Search {
+        let endpoint = self.plan.endpoint;
+        let shown_for_sure = endpoint.hidden.is_none()
+            || self.cx.plain_lists_show_everybody.load(std::sync::atomic::Ordering::Relaxed);
+        Search {
+            object: self.plan.object,
+            partition: self.partition.partition.clone(),
+            only: endpoint.shows_only,
+            only_of_visible_people: !shown_for_sure,
+            before: pass.reading().opened_at - self.cx.visibility_lag,
+            after: i64::MIN,
+            most: 0,
+        }
+    }
+
+    /// Marks what is proved gone, and stores what turns out to be there. `false` when a stop was asked for first:
+    /// then the next run goes on from what is marked.
+    async fn mark(
+        &mut self,
+        pass: &Pass,
+        mapping: &Mapping<'_>,
+        gathered: &mut Gathered,
+        met: &Arc<Met>,
+    ) -> Result<bool> {
+        let mut search = Search { most: FETCHED, ..self.search(pass) };
+        loop {
+            let found = self.cx.store.vanished(search.clone(), Arc::clone(met)).await?;
+            let Some(last) = found.ids.last().copied() else { return Ok(true) };
+            for ids in found.ids.chunks(LOOKED_UP) {
+                for id in ids {
+                    if self.cx.stop.is_requested() {
+                        return Ok(false);
+                    }
+                    self.look_up(*id, mapping, gathered).await?;
+                }
+                gathered.is_at(pass.position());
+                self.commit(pass, gathered).await?;
+            }
+            search.after = last;
+        }
+    }
+
+    /// Asks for one row that was not met.
+    async fn look_up(&self, id: i64, mapping: &Mapping<'_>, gathered: &mut Gathered) -> Result<()> {
+        let is_there = match &self.plan.endpoint.gone {
+            Gone::Record(detail) => match self.record(detail, id).await? {
+                Some(record) => {
+                    gathered.batch.join(mapping.rows(std::iter::once(record.as_str())));
+                    true
+                }
+                None => false,
+            },
+            Gone::OwnList(path) => {
+                self.cx.kit.is_there(&path.replace("{id}", &id.to_string()), self.meter).await?
+            }
+            Gone::SecondReading => false,
+        };
+        if !is_there {
+            gathered.gone.push(id);
+        }
+        Ok(())
+    }
+
+    async fn record(&self, detail: &Detail, id: i64) -> Result<Option<String>> {
+        self.cx.kit.record(detail, id, self.meter).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FACTS: Facts<'_> = Facts {
+        live: 1000,
+        vanished: 3,
+        met: 997,
+        counted: None,
+        needs_second: false,
+        second: false,
+        doubt: None,
+        accepted: false,
+    };
+
+    fn held(facts: Facts<'_>) -> bool {
+        matches!(decide(facts), Verdict::Hold(_))
+    }
+
+    /// M37.
+    #[test]
+    fn more_than_fifty_and_one_percent_are_not_marked_unless_somebody_says_so() {
+        assert_eq!(decide(Facts { vanished: 50, ..FACTS }), Verdict::Mark);
+        assert!(held(Facts { vanished: 51, ..FACTS }));
+        assert!(held(Facts { vanished: 101, live: 10_099, ..FACTS }));
+        assert_eq!(decide(Facts { vanished: 101, live: 10_100, ..FACTS }), Verdict::Mark);
+        assert_eq!(decide(Facts { vanished: 1000, accepted: true, ..FACTS }), Verdict::Mark);
+    }
+
+    /// M37.
+    #[test]
+    fn what_cannot_be_asked_for_is_marked_after_a_second_reading_without_doubt() {
+        let facts = Facts { needs_second: true, ..FACTS };
+        assert_eq!(decide(facts), Verdict::ReadAgain);
+        assert_eq!(decide(Facts { second: true, ..facts }), Verdict::Mark);
+        assert!(held(Facts { second: true, doubt: Some("short"), ..facts }));
+        assert_eq!(
+            decide(Facts { second: true, doubt: Some("short"), accepted: true, ..facts }),
+            Verdict::Mark
+        );
+        assert_eq!(decide(Facts { vanished: 0, doubt: Some("short"), ..facts }), Verdict::Clean);
+    }
+
+    /// M37: an empty or halved answer for a parent whose count says otherwise.
+    #[test]
+    fn a_list_with_fewer_members_than_kit_counts_is_not_believed() {
+        let facts = Facts { needs_second: true, second: true, live: 40, vanished: 40, met: 0, ..FACTS };
+        assert!(held(Facts { counted: Some(40), ..facts }));
+        assert!(held(Facts { counted: Some(40), vanished: 20, met: 20, ..facts }));
+        assert_eq!(decide(Facts { counted: Some(0), ..facts }), Verdict::Mark);
+        assert!(held(Facts { counted: None, ..facts }));
+        assert_eq!(decide(Facts { live: 40, vanished: 9, met: 31, ..facts }), Verdict::Mark);
+        assert_eq!(
+            decide(Facts { counted: Some(200), live: 202, vanished: 3, met: 199, ..facts }),
+            Verdict::Mark
+        );
+    }
+}

@@ -1,0 +1,337 @@
+//! What a reconcile finds: rows that changed, rows that are gone, rows that are back, and what it leaves alone.
+
+use crate::support::judge::Strictness;
+use crate::support::scene::of;
+use crate::support::{Api, Scene};
+use chrono::TimeDelta;
+use kitmirror::model::objects;
+use kitmirror::replication::{Mode, Whole};
+use kitmirror::simulator::{
+    AccountPlan, Action, Fault, Junk, Lag, NewSubscriber, PageFault, Parent, Scope, Simulator, State,
+};
+use kitmirror::store::Outcome;
+
+fn plan() -> AccountPlan {
+    AccountPlan::new(400).tags(4).tag_sizes([60, 130, 40, 0]).forms(3).sequences(3).broadcasts(8)
+}
+
+/// Ids of a table whose rows are marked as gone.
+async fn marked(scene: &Scene, sql: &str) -> Vec<i64> {
+    let texts = scene.mirror.texts(&format!("{sql} and _deleted_at is not null order by 1")).await;
+    texts.iter().map(|text| text.parse().expect("an id")).collect()
+}
+
+/// M37, P2.
+#[tokio::test]
+async fn a_reconcile_corrects_what_changed_and_marks_what_is_gone() {
+    for api in Api::VERSIONS {
+        let scene = Scene::loaded(plan(), api).await;
+        let (tag, gone, untagged, renamed) = scene.change(|account| {
+            let tags: Vec<i64> = account.tags().iter().map(|tag| tag.id).collect();
+            let is_active = |id: &i64| account.state_of(*id) == Some(State::Active);
+            let members = account.tag_members(tags[0]).map(|member| member.subscriber_id);
+            let members: Vec<i64> = members.filter(is_active).collect();
+            let (gone, untagged, renamed) = (members[0], members[1], members[2]);
+            assert!(account.delete_subscriber(gone) && account.untag(tags[0], untagged));
+            assert!(account.rename_subscriber(renamed, Some("Somebody else")));
+            let (form, sequence) = (account.forms()[1].id, account.sequences()[1].id);
+            let broadcast = account.broadcasts()[2].id;
+            assert!(account.delete_tag(tags[2]) && account.delete_form(form));
+            assert!(account.delete_sequence(sequence) && account.delete_broadcast(broadcast));
+            assert!(account.rename_tag(tags[1], "Renamed"));
+            (tags[0], gone, untagged, renamed)
+        });
+        scene.later(TimeDelta::hours(1));
+        let report = scene.reconcile().await;
+        assert!(report.objects.iter().all(|one| one.mode == Mode::Reconcile), "{report:#?}");
+        scene.mirrors_kit().await;
+        assert_eq!(marked(&scene, "select id from subscribers where id > 0").await, [gone]);
+        let sql = format!("select subscriber_id from tag_subscriptions where tag_id = {tag}");
+        let mut both = vec![gone, untagged];
+        both.sort_unstable();
+        assert_eq!(marked(&scene, &sql).await, both);
+        for table in ["tags", "forms", "sequences", "broadcasts"] {
+            let sql = format!("select id from {table} where id > 0");
+            assert_eq!(marked(&scene, &sql).await.len(), 1, "{table}");
+        }
+        let sql = format!("select first_name from subscribers where id = {renamed}");
+        assert_eq!(scene.mirror.texts(&sql).await, ["Somebody else"]);
+        let sql = "select rows_deleted from sync_runs where object = 'subscribers' order by id desc limit 1";
+        assert!(scene.mirror.number(sql).await >= 1);
+        // Nothing more to be found, and nothing left behind.
+        let again = scene.reconcile().await;
+        assert_eq!(again.total().rows_deleted, 0);
+        assert_eq!(scene.mirror.number("select count(*) from sync_met").await, 0);
+        assert_eq!(
+            scene.mirror.number("select count(*) from sync_status where last_reconcile_at is null").await,
+            0
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_comes_back_loses_its_mark() {
+    for api in Api::VERSIONS {
+        let scene = Scene::loaded(plan(), api).await;
+        let (tag, person) = scene.change(|account| {
+            let tag = account.tags()[1].id;
+            let person = account.tag_members(tag).next().expect("a member").subscriber_id;
+            account.untag(tag, person);
+            (tag, person)
+        });
+        scene.later(TimeDelta::hours(1));
+        scene.reconcile().await;
+        let sql = format!("select subscriber_id from tag_subscriptions where tag_id = {tag}");
+        assert_eq!(marked(&scene, &sql).await, [person]);
+        scene.later(TimeDelta::hours(1));
+        assert!(scene.change(|account| account.tag(tag, person)));
+        scene.later(TimeDelta::hours(1));
+        // An incremental run is enough: the tagging is new.
+        scene.sync().await;
+        assert_eq!(marked(&scene, &sql).await, Vec::<i64>::new());
+        scene.counts_its_rows().await;
+        scene.mirrors_kit().await;
+    }
+}
+
+/// M37: the alarm, and the way past it.
+#[tokio::test]
+async fn more_than_fifty_rows_and_one_percent_are_left_alone_until_somebody_says_so() {
+    for api in Api::VERSIONS {
+        let mut scene = Scene::loaded(plan(), api).await;
+        let tag = scene.change(|account| {
+            let tag = account.tags()[1].id;
+            let members: Vec<i64> = account.tag_members(tag).map(|member| member.subscriber_id).collect();
+            for person in &members[..60] {
+                account.untag(tag, *person);
+            }
+            tag
+        });
+        scene.later(TimeDelta::hours(1));
+        let report = scene.try_reconcile().await;
+        assert!(report.ended_by.is_none() && !report.is_complete(), "{report:#?}");
+        let held = of(&report, "tag_subscriptions");
+        assert_eq!(held.outcome, Outcome::Incomplete);
+        assert!(held.error.as_ref().is_some_and(|error| error.contains("60 rows")), "{held:?}");
+        assert!(held.advice.is_some_and(|advice| advice.contains("--accept-deletions")));
+        let sql = format!("select subscriber_id from tag_subscriptions where tag_id = {tag}");
+        assert_eq!(marked(&scene, &sql).await, Vec::<i64>::new());
+        let sql_held = "select held_deletions from sync_status where object = 'tag_subscriptions'";
+        assert_eq!(scene.mirror.number(sql_held).await, 60);
+        // It is not tried again by every run, and not forgotten either.
+        let next = scene.sync().await;
+        assert_eq!(of(&next, "tag_subscriptions").mode, Mode::Incremental);
+        assert_eq!(scene.mirror.number(sql_held).await, 60);
+        scene.mirror.accept_deletions = true;
+        scene.reconcile().await;
+        assert_eq!(marked(&scene, &sql).await.len(), 60);
+        assert_eq!(scene.mirror.lines(sql_held).await, ["-"]);
+        scene.mirrors_kit().await;
+    }
+}
+
+/// M37: whatever a list answers for a while, what is there is not marked.
+#[tokio::test]
+async fn an_empty_or_halved_or_foreign_answer_marks_nothing() {
+    let mut faults = vec![("a page for people", Action::Junk(Junk::Html))];
+    for consistent in [false, true] {
+        faults.push(("emptied", Action::Page(PageFault::Emptied { consistent })));
+        faults.push(("halved", Action::Page(PageFault::Halved { consistent })));
+    }
+    for api in Api::VERSIONS {
+        let scene = Scene::loaded(plan(), api).await;
+        for (name, action) in &faults {
+            for route in
+                ["subscribers", "/v4/tags/*/subscribers", "/v3/tags/*/subscriptions", "tags", "forms"]
+            {
+                scene.kit.faults().add(Fault::new(action.clone()).on(route).times(2));
+                scene.try_reconcile().await;
+                scene.kit.faults().clear();
+                for object in objects::tables() {
+                    let sql = format!("select count(*) from {} where _deleted_at is not null", object.table);
+                    assert_eq!(
+                        scene.mirror.number(&sql).await,
+                        0,
+                        "{api:?} {name} on {route}: {}",
+                        object.table
+                    );
+                }
+            }
+        }
+        scene.sync_full().await;
+        scene.mirrors_kit().await;
+    }
+}
+
+/// K-01, M37: a reconcile that is stopped anywhere goes on, and marks the same.
+#[tokio::test]
+async fn a_reconcile_that_was_stopped_goes_on_and_marks_the_same() {
+    for api in Api::VERSIONS {
+        let scene = Scene::loaded(AccountPlan::new(2600).tags(2).tag_sizes([1500, 30]), api).await;
+        let mut chance = fastrand::Rng::with_seed(7);
+        let mut stops = 0;
+        for round in 0..6_u64 {
+            scene.change(|account| {
+                let tag = account.tags()[0].id;
+                for _ in 0..4 {
+                    let person = account.pick_member(Parent::tag(tag), &mut chance).expect("a member");
+                    account.untag(tag, person);
+                    let person = account.pick_subscriber(&mut chance).expect("somebody");
+                    account.delete_subscriber(person);
+                }
+            });
+            scene.later(TimeDelta::hours(1));
+            let nth = 1 + round % 3;
+            let route = if round % 2 == 0 { "subscribers" } else { "tags/" };
+            let report = scene.reconcile_stopping_at(route, nth).await;
+            stops += u32::from(report.stopped);
+            // A run without a wish goes on with the reconcile.
+            scene.sync().await;
+            scene.mirrors_kit().await;
+            assert_eq!(scene.mirror.number("select count(*) from sync_met").await, 0);
+        }
+        assert!(stops >= 4, "{stops} of 6 were stopped");
+    }
+}
+
+/// The counters of the mirrored tables' rows do not move, and neither does the number of requests beyond a full load.
+#[tokio::test]
+async fn a_reconcile_of_an_unchanged_account_writes_no_row_and_takes_the_requests_of_a_full_load() {
+    for api in Api::VERSIONS {
+        let scene = Scene::loaded(plan(), api).await;
+        let full = scene.sync_full().await.total().requests;
+        let before =
+            scene.mirror.lines("select id, _synced_at, _deleted_at from subscribers order by id").await;
+        let report = scene.reconcile().await.total();
+        assert_eq!((report.rows_inserted, report.rows_updated, report.rows_deleted), (0, 0, 0));
+        assert_eq!(report.requests, full, "{api:?}");
+        let after =
+            scene.mirror.lines("select id, _synced_at, _deleted_at from subscribers order by id").await;
+        assert_eq!(before, after);
+    }
+}
+
+/// M37: a row that Kit's lists do not show yet, because they lag behind, is not taken for gone.
+#[tokio::test]
+async fn a_young_row_is_not_looked_for() {
+    let mut scene = Scene::loaded(plan(), Api::V4).await;
+    scene.mirror.set("KITMIRROR_VISIBILITY_LAG", "10m");
+    let tag = scene.change(|account| {
+        let tag = account.tags()[0].id;
+        let member = account.tag_members(tag).next().expect("a member").subscriber_id;
+        account.untag(tag, member);
+        tag
+    });
+    scene.later(TimeDelta::hours(1));
+    scene.reconcile().await;
+    let sql = format!("select subscriber_id from tag_subscriptions where tag_id = {tag}");
+    assert_eq!(marked(&scene, &sql).await, Vec::<i64>::new(), "stored seconds ago by our clock");
+    scene.mirror.set("KITMIRROR_VISIBILITY_LAG", "0s");
+    scene.reconcile().await;
+    assert_eq!(marked(&scene, &sql).await.len(), 1);
+}
+
+/// People are looked up by id before they are marked: lists may lag behind or hide somebody.
+#[tokio::test]
+async fn a_person_whom_a_list_does_not_show_but_who_is_there_is_not_marked() {
+    // v3 lists nobody who bounced. He is looked up, and what he is now is stored.
+    let scene = Scene::loaded(plan(), Api::V3).await;
+    let person = scene.change(|account| {
+        let mut chance = fastrand::Rng::with_seed(3);
+        let person = account.pick_subscriber_in(&[State::Active], &mut chance).expect("somebody active");
+        assert!(account.bounce(person));
+        person
+    });
+    scene.later(TimeDelta::hours(1));
+    scene.reconcile().await;
+    let sql = format!("select state, _deleted_at from subscribers where id = {person}");
+    assert_eq!(scene.mirror.lines(&sql).await, ["bounced|-"]);
+    scene.mirrors_kit().await;
+    // v4's lists show what was created only after a while; the look-up shows it at once.
+    let scene = Scene::loaded(plan(), Api::V4).await;
+    let person = scene.change(|account| account.create_subscriber(NewSubscriber::new("new@example.org")));
+    scene.later(TimeDelta::minutes(1));
+    scene.sync().await;
+    scene.kit.faults().add(Fault::page(PageFault::Halved { consistent: true }).on("/v4/subscribers"));
+    scene.try_reconcile_of(&["subscribers"]).await;
+    let sql = format!("select id, _deleted_at from subscribers where id = {person}");
+    assert_eq!(scene.mirror.lines(&sql).await, [format!("{person}|-")]);
+}
+
+/// v3's member lists may hide people who are not active: their memberships are not taken for gone.
+#[tokio::test]
+async fn memberships_of_people_whom_a_list_hides_are_not_marked() {
+    let scene = Scene::loaded_with(plan(), Api::V3, |modes| modes.v3_subscriptions = Scope::Active).await;
+    let (tag, person) = scene.change(|account| {
+        let tag = account.tags()[1].id;
+        let member = account.tag_members(tag).find(|member| {
+            account.subscriber(member.subscriber_id).is_some_and(|person| person.state == "active")
+        });
+        let person = member.expect("an active member").subscriber_id;
+        assert!(account.bounce(person));
+        (tag, person)
+    });
+    scene.later(TimeDelta::hours(1));
+    scene.reconcile().await;
+    let sql = format!(
+        "select _deleted_at from tag_subscriptions where tag_id = {tag} and subscriber_id = {person}"
+    );
+    assert_eq!(scene.mirror.lines(&sql).await, ["-"]);
+}
+
+/// M37, P2, O1 to O3: changes of every kind, reconciles in between, faults on top.
+#[tokio::test]
+async fn after_random_changes_and_reconciles_the_mirror_is_what_is_at_kit() {
+    let rounds: u64 =
+        std::env::var("KITMIRROR_TEST_CHANGES").ok().and_then(|n| n.parse().ok()).unwrap_or(900) / 150;
+    for api in Api::VERSIONS {
+        for lag in [Lag::None, Lag::Kit] {
+            let mut scene = Scene::loaded_with(plan(), api, |modes| modes.lag = lag).await;
+            scene.mirror.accept_deletions = true;
+            let mut chance = fastrand::Rng::with_seed(rounds ^ 0x5eed);
+            for round in 0..rounds {
+                for _ in 0..150 {
+                    scene.change(|account| account.random_change(&mut chance));
+                    scene.later(TimeDelta::seconds(chance.i64(1..120)));
+                }
+                disturb(&scene.kit, &mut chance);
+                if round % 2 == 0 {
+                    scene.try_sync().await;
+                } else {
+                    scene.try_reconcile().await;
+                }
+                scene.kit.faults().clear();
+            }
+            scene.later(TimeDelta::days(1));
+            scene.reconcile().await;
+            scene.mirrors_kit().await;
+            let sql = "select count(*) from subscribers where _deleted_at is not null";
+            assert!(scene.mirror.number(sql).await > 0, "nobody was deleted");
+        }
+    }
+}
+
+/// A fault or two that a run survives or does not.
+fn disturb(kit: &Simulator, chance: &mut fastrand::Rng) {
+    let faults = [
+        Fault::status(503).chance(0.05).times(6),
+        Fault::new(Action::ResetInBody { bytes: 900 }).chance(0.03).times(4),
+        Fault::new(Action::TruncateBody { bytes: 500 }).chance(0.03).times(4),
+        Fault::new(Action::Junk(Junk::Html)).chance(0.03).times(4),
+        Fault::status(404).on("/v4/tags/*/subscribers").nth(2),
+    ];
+    for fault in chance.choose_multiple(faults.iter(), 2) {
+        kit.faults().add(fault.clone());
+    }
+}
+
+/// A full load that was asked for does not stand in for a reconcile, and a reconcile does for a full load.
+#[tokio::test]
+async fn a_full_load_marks_nothing() {
+    let scene = Scene::loaded(plan(), Api::V4).await;
+    scene.change(|account| account.delete_tag(account.tags()[0].id));
+    scene.later(TimeDelta::hours(1));
+    let report = scene.mirror.run(&scene.serving, scene.api, Some(Whole::Load), &objects::names()).await;
+    assert_eq!(report.expect("the session opens").total().rows_deleted, 0);
+    scene.judge(Strictness::Inserts).await.agrees();
+}
