@@ -12,6 +12,7 @@ mod schema;
 mod simulate;
 mod status;
 mod sync;
+mod verify;
 
 use clap::{Args, Parser, Subcommand};
 use std::collections::BTreeMap;
@@ -46,8 +47,8 @@ Settings come from flags, then the environment (KITMIRROR_DATABASE_URL, KIT_API_
 config/kitmirror.toml. `kitmirror config` shows them all and where each came from.
 
 Exit codes: 0 complete, 1 internal error, 2 settings or credential wrong, 3 database cannot be
-reached or refuses, 4 schema is not what it should be, 5 finished but incomplete, 75 another
-kitmirror holds the lease, 130/143 stopped by a signal.";
+reached or refuses, 4 schema is not what it should be, 5 finished but incomplete, 6 verify found
+differences, 75 another kitmirror holds the lease, 130/143 stopped by a signal.";
 
 /// What every command understands.
 #[derive(Debug, Args)]
@@ -81,6 +82,8 @@ enum Command {
     Sync(sync::Sync),
     /// Say what is in the mirror and how fresh it is; reads only the database
     Status(status::Status),
+    /// Compare the mirror with the account, and repair what differs
+    Verify(verify::Verify),
     /// Print the tables as SQL, or compare them with the database
     Schema(schema::Schema),
     /// Create or upgrade the tables (sync does it too)
@@ -119,6 +122,7 @@ impl Cli {
             Command::Plan(command) => command.run(&global).await,
             Command::Sync(command) => command.run(&global).await,
             Command::Status(command) => command.run(&global).await,
+            Command::Verify(command) => command.run(&global).await,
             Command::Schema(command) => command.run(&global).await,
             Command::Migrate(command) => command.run(&global).await,
             Command::Config(command) => command.run(&global),

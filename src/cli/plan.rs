@@ -109,6 +109,10 @@ impl Plan {
             objects: &objects,
             full: self.full,
             overlap: chrono::TimeDelta::from_std(settings.overlap).unwrap_or(chrono::TimeDelta::hours(24)),
+            visibility_lag: chrono::TimeDelta::from_std(settings.visibility_lag)
+                .unwrap_or(chrono::TimeDelta::minutes(10)),
+            member_recheck: chrono::TimeDelta::from_std(settings.member_recheck)
+                .unwrap_or(chrono::TimeDelta::hours(24)),
             lists_show_everybody,
             meter: &meter,
         };

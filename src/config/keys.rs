@@ -54,7 +54,7 @@ impl Key {
 }
 
 /// Every key, in the order of the documentation.
-pub(super) const KEYS: [Key; 18] = [
+pub(super) const KEYS: [Key; 19] = [
     Key::credential("kit_api_secret", Some("KIT_API_SECRET")),
     Key::credential("kit_api_key", Some("KIT_API_KEY")),
     Key::credential("kit_access_token", None),
@@ -74,6 +74,7 @@ pub(super) const KEYS: [Key; 18] = [
     Key::plain("timezone", Some("UTC")),
     Key::plain("overlap", Some("24h")),
     Key::plain("visibility_lag", Some("10m")),
+    Key::plain("member_recheck", Some("24h")),
     Key::plain("listen", Some("127.0.0.1:9420")),
     Key::plain("purge_after", Some("30d")),
     Key::plain("log_level", Some("info")),

@@ -17,7 +17,7 @@ use super::secret::{self, Credential, Secret};
 use super::sources::{Gathered, Input};
 use super::values::{
     FORMATS, LEVELS, NEVER, OFF, address, cron, integer, object_schedules, objects, one_of, overlap,
-    purge_after, schema_name, text, timezone, unless, visibility_lag,
+    purge_after, schema_name, text, timezone, unless, up_to_a_day,
 };
 use super::{LogFormat, LogLevel};
 
@@ -48,6 +48,8 @@ pub struct Settings {
     pub overlap: Duration,
     /// For how long Kit's lists may not show a row that is there.
     pub visibility_lag: Duration,
+    /// How long a list of members whose count at Kit does not move may be left unread.
+    pub member_recheck: Duration,
     /// Where the status server listens; none means it is off.
     pub listen: Option<SocketAddr>,
     /// How long a deleted person's row stays as a tombstone; none means for ever.
@@ -95,7 +97,8 @@ impl Reader<'_> {
         let object_schedules = self.read("object_schedules", |value| object_schedules(value, known));
         let timezone = self.read("timezone", |value| timezone(text(value)?));
         let overlap = self.read("overlap", |value| overlap(text(value)?));
-        let visibility_lag = self.read("visibility_lag", |value| visibility_lag(text(value)?));
+        let visibility_lag = self.read("visibility_lag", |value| up_to_a_day(text(value)?));
+        let member_recheck = self.read("member_recheck", |value| up_to_a_day(text(value)?));
         let listen = self.read("listen", |value| unless(OFF, text(value)?, address));
         let purge_after = self.read("purge_after", |value| unless(NEVER, text(value)?, purge_after));
         let log_level = self.read("log_level", |value| one_of(value, &LEVELS));
@@ -115,6 +118,7 @@ impl Reader<'_> {
             timezone: timezone?,
             overlap: overlap?,
             visibility_lag: visibility_lag?,
+            member_recheck: member_recheck?,
             listen: listen?,
             purge_after: purge_after?,
             log_level: log_level?,

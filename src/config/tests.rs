@@ -290,6 +290,8 @@ fn values_that_are_not_allowed_are_refused_with_the_key_the_place_and_what_is_al
         ("object_schedules", "tags=* * *", "has 3 fields"),
         ("object_schedules", "tags=1 * * * *;Tags=2 * * * *", "is there twice"),
         ("timezone", "Mars; drop", "is no time zone"),
+        ("visibility_lag", "25h", "too long"),
+        ("member_recheck", "2 days", "too long"),
         ("overlap", "0s", "too short"),
         ("overlap", "9m 59s", "too short"),
         ("overlap", "1000y", "too long"),

@@ -17,8 +17,8 @@ use super::{LogFormat, LogLevel};
 const MIN_OVERLAP: Duration = Duration::from_secs(10 * 60);
 /// Above a year an incremental pass is a full load in disguise; dates stay far from their limits, too.
 const MAX_OVERLAP: Duration = Duration::from_secs(366 * 24 * 60 * 60);
-/// With more, nobody who joins every day could ever be found gone.
-const MAX_VISIBILITY_LAG: Duration = Duration::from_secs(24 * 60 * 60);
+/// What waits longer than a day is not what was promised.
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// A century, which is `never` for most; keeps date arithmetic far from its limits.
 const MAX_PURGE_AFTER: Duration = Duration::from_secs(36_525 * 24 * 60 * 60);
 
@@ -125,10 +125,10 @@ pub(super) fn overlap(text: &str) -> Result<Duration, Invalid> {
     }
 }
 
-pub(super) fn visibility_lag(text: &str) -> Result<Duration, Invalid> {
+pub(super) fn up_to_a_day(text: &str) -> Result<Duration, Invalid> {
     let allowed = "a duration up to a day, such as `10m`";
     match duration(text, allowed)? {
-        long if long > MAX_VISIBILITY_LAG => Err(Invalid::value(text, "is too long", allowed)),
+        long if long > A_DAY => Err(Invalid::value(text, "is too long", allowed)),
         fitting => Ok(fitting),
     }
 }

@@ -6,6 +6,7 @@
 mod lists;
 mod survey;
 
+pub(super) use lists::Lists;
 pub use survey::{Survey, Surveyed};
 
 use serde::Serialize;

@@ -38,6 +38,8 @@ pub struct Context<'c> {
     pub overlap: chrono::TimeDelta,
     /// For how long Kit's lists may not show what is there: younger rows are not looked for among the vanished.
     pub visibility_lag: chrono::TimeDelta,
+    /// How long a list of members whose count at Kit does not move may be left out.
+    pub member_recheck: chrono::TimeDelta,
     /// Mark vanished rows however many there are, and in spite of doubts.
     pub accept_deletions: bool,
     /// Learned from any list: v3's member lists without a state filter show everybody.
@@ -156,6 +158,7 @@ impl Reading<'_> {
             now: self.cx.kit.source_now(),
             opened_at: crate::store::now(),
             asked: self.partition.asked,
+            counted: self.partition.counted,
         };
         let mut pass = Pass::open(&terms, self.partition.state.as_ref());
         self.unwritten = !pass.is_resumed();

@@ -1,6 +1,7 @@
 //! Replication: one run over the chosen objects. Each object is planned, its partitions are read side
 //! by side, and its account is closed. What a pass is, is in `pass`; how pages travel, in `extractor`.
 
+pub mod compare;
 pub mod cost;
 mod extractor;
 pub mod pass;
@@ -25,9 +26,9 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
 use crate::kit::{Meter, Patience};
-use crate::model::{Object, Source, objects};
+use crate::model::{ApiVersion, Object, Source, objects};
 use crate::store::{Counts, Outcome, Store, Swept};
-use plan::{ObjectPlan, PartitionPlan};
+use plan::{ObjectPlan, Parent, PartitionPlan, Stillness};
 
 /// Partitions read side by side. More of them hides latency, it does not raise the rate: the limiter is shared.
 const SIDE_BY_SIDE: usize = 4;
@@ -133,7 +134,10 @@ pub async fn run(cx: &Context<'_>, request: &Request) -> Report {
             let read = report.objects.iter().find(|one| one.object == parent.name);
             read.is_some_and(|one| !one.outcome.is_whole())
         });
-        match sync_object(cx, object, orphaned).await {
+        let fresh = object.parent().is_some_and(|parent| {
+            report.objects.iter().any(|one| one.object == parent.name && one.outcome.is_whole())
+        });
+        match sync_object(cx, object, fresh, orphaned).await {
             Ok(Some((one, fatal))) => {
                 report.objects.push(one);
                 if fatal.is_some() {
@@ -171,7 +175,7 @@ async fn prepare(cx: &Context<'_>, request: &Request) -> Result<()> {
         if let Some(whole) = request.whole {
             cx.store.request(object, whole).await?;
         }
-        let Some(plan) = plan_object(cx, object).await? else { continue };
+        let Some(plan) = plan_object(cx, object, true).await? else { continue };
         let walks = plan.endpoint.fresh.len().max(1) as u64;
         expected = expected.saturating_add(match plan.mode {
             Mode::Incremental => plan.partitions.len() as u64 * walks,
@@ -199,29 +203,86 @@ async fn emptied_tables(store: &Store) -> Result<Vec<&'static str>> {
     Ok(emptied)
 }
 
-async fn plan_object(cx: &Context<'_>, object: &'static Object) -> Result<Option<ObjectPlan>> {
+/// `fresh`: the parents' counts are fresh, so that lists whose count has not moved can be left out.
+async fn plan_object(cx: &Context<'_>, object: &'static Object, fresh: bool) -> Result<Option<ObjectPlan>> {
     let states = cx.store.states(object).await?;
-    let parents = match object.parent() {
-        Some(parent) => cx.store.ids(parent).await?,
+    let version = cx.kit.version();
+    // v3 does not count; what is stored is of another time.
+    let counts = version == ApiVersion::V4;
+    let parents: Vec<Parent> = match object.parent() {
+        Some(parent) => cx.store.parents(parent).await?,
         None => Vec::new(),
+    }
+    .into_iter()
+    .map(|(id, counted)| Parent { id, counted: counted.filter(|_| counts) })
+    .collect();
+    let still = Stillness {
+        now: crate::store::now(),
+        visibility_lag: cx.visibility_lag,
+        member_recheck: cx.member_recheck,
     };
-    Ok(plan::object(object, cx.kit.version(), states, &parents))
+    Ok(plan::object(object, version, states, &parents, Some(still).filter(|_| counts && fresh)))
 }
 
 /// One object. Gives the error that must end the whole run, if there was one, beside the report.
 async fn sync_object(
     cx: &Context<'_>,
     object: &'static Object,
+    fresh: bool,
     orphaned: Option<&'static Object>,
 ) -> Result<Option<(ObjectReport, Option<Error>)>> {
-    let Some(plan) = plan_object(cx, object).await? else { return Ok(None) };
+    let Some(plan) = plan_object(cx, object, fresh).await? else { return Ok(None) };
+    read_object(cx, &plan, true, orphaned).await.map(Some)
+}
+
+/// Reads again just these partitions of these objects, as a reconcile does: for what `compare` has found to differ.
+///
+/// # Errors
+/// None are returned, as by [`run`].
+pub async fn repair(cx: &Context<'_>, wanted: &[(&'static Object, Vec<String>)]) -> Report {
+    let mut report = Report::default();
+    for (object, names) in wanted {
+        if cx.stop.is_requested() {
+            break;
+        }
+        let read = async {
+            let Some(mut plan) = plan_object(cx, object, false).await? else { return Ok(None) };
+            plan.partitions.retain(|partition| names.contains(&partition.partition));
+            plan.partitions.iter_mut().for_each(|partition| partition.asked = Mode::Reconcile);
+            plan.mode = Mode::Reconcile;
+            read_object(cx, &plan, false, None).await.map(Some)
+        };
+        match read.await {
+            Ok(None) => {}
+            Ok(Some((one, fatal))) => {
+                report.objects.push(one);
+                report.ended_by = fatal;
+            }
+            Err(error) => report.ended_by = Some(error.about(object.name)),
+        }
+        if report.ended_by.is_some() {
+            break;
+        }
+    }
+    report.stopped = cx.stop.is_requested() && report.objects.len() < wanted.len();
+    report
+}
+
+/// Reads the partitions of a plan; `whole` says that these are all there are.
+async fn read_object(
+    cx: &Context<'_>,
+    plan: &ObjectPlan,
+    whole: bool,
+    orphaned: Option<&'static Object>,
+) -> Result<(ObjectReport, Option<Error>)> {
+    let object = plan.object;
     let started = Instant::now();
     let began_at = cx.kit.source_now();
     let meter = Meter::default();
     let run = cx.store.begin_run(object, plan.mode.name()).await?;
     cx.observer.object_started(object.name, plan.partitions.len());
     let tally = Mutex::new(Tally::default());
-    partitions(cx, &plan, &plan.partitions, run, &meter, &tally).await;
+    partitions(cx, plan, &plan.partitions, run, &meter, &tally).await;
     let again = std::mem::take(&mut lock(&tally).hidden_left);
     if !again.is_empty() && !lock(&tally).is_over(cx) {
         let states = cx.store.states(object).await?;
@@ -234,7 +295,7 @@ async fn sync_object(
                 ..partition.clone()
             })
             .collect();
-        partitions(cx, &plan, &again, run, &meter, &tally).await;
+        partitions(cx, plan, &again, run, &meter, &tally).await;
     }
     let mut tally = tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     if let Some(parent) = orphaned {
@@ -247,7 +308,7 @@ async fn sync_object(
     }
     let outcome = tally.outcome(cx);
     match (outcome, &tally.first) {
-        (Outcome::Complete | Outcome::Incomplete, _) if object.parent().is_some() => {
+        (Outcome::Complete | Outcome::Incomplete, _) if whole && object.parent().is_some() => {
             cx.store.complete_object(object, began_at, tally.swept(plan.mode)).await?;
         }
         (Outcome::Unavailable, Some(error)) => cx.store.note_error(object, "", error, true).await?,
@@ -283,7 +344,7 @@ async fn sync_object(
     };
     log(&report);
     cx.observer.object_done(&report);
-    Ok(Some((report, tally.fatal)))
+    Ok((report, tally.fatal))
 }
 
 /// Reads partitions side by side until all are done, or an error or a stop ends it.

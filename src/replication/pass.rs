@@ -118,6 +118,7 @@ pub struct Pass {
     /// Resumed from a checkpoint, and no page since.
     resumed: bool,
     restarts: u32,
+    counted: Option<i64>,
     plan: Vec<Walk>,
     whole: Walk,
     pass_start_counts: bool,
@@ -148,6 +149,8 @@ pub struct Terms<'t> {
     pub opened_at: Time,
     /// The least that is asked for, even if the state would allow less.
     pub asked: Mode,
+    /// Members that Kit counts, where it does.
+    pub counted: Option<i64>,
 }
 
 impl Pass {
@@ -192,6 +195,7 @@ impl Pass {
             reading: Reading { opened_at: terms.opened_at, ..Reading::default() },
             resumed: false,
             restarts: 0,
+            counted: terms.counted,
             plan,
             whole,
             pass_start_counts: matches!(terms.object.watermark, Watermark::ColumnOrPassStart(_))
@@ -266,7 +270,9 @@ impl Pass {
     /// Vanished rows were looked for: the pass is complete.
     pub fn finish(&self, swept: Swept) -> Progress {
         match self.done(self.latest.unwrap_or(self.reading.opened_at)) {
-            Progress::Done { watermark, began_at, .. } => Progress::Done { watermark, began_at, swept },
+            Progress::Done { watermark, began_at, counted, .. } => {
+                Progress::Done { watermark, began_at, swept, counted }
+            }
             more @ Progress::More { .. } => more,
         }
     }
@@ -659,7 +665,8 @@ impl Pass {
     fn done(&self, ceiling: Time) -> Progress {
         let ceiling = self.ceiling.unwrap_or(ceiling);
         let earned = if self.pass_start_counts { Some(ceiling) } else { self.seen_max };
-        Progress::Done { watermark: promote(earned, ceiling), began_at: ceiling, swept: Swept::No }
+        let watermark = promote(earned, ceiling);
+        Progress::Done { watermark, began_at: ceiling, swept: Swept::No, counted: self.counted }
     }
 }
 

@@ -148,6 +148,7 @@ impl World {
             now: self.now,
             opened_at: self.now,
             asked: super::plan::Mode::Incremental,
+            counted: None,
         };
         let mut pass = Pass::open(&terms, self.state.as_ref());
         for _ in 0..500 {

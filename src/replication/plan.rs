@@ -53,6 +53,29 @@ pub struct PartitionPlan {
     pub state: Option<State>,
     /// The least that is asked for, even if the state would allow less.
     pub asked: Mode,
+    /// Members that Kit counts at present, where it does.
+    pub counted: Option<i64>,
+}
+
+/// A parent, whose id is a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parent {
+    /// Its id.
+    pub id: i64,
+    /// Members that Kit counted when the parents were last listed, where it does.
+    pub counted: Option<i64>,
+}
+
+/// What allows to leave out a list whose count has not moved.
+#[derive(Debug, Clone, Copy)]
+pub struct Stillness {
+    /// Our clock now.
+    pub now: Time,
+    /// For how long a list may not show what its count counts already.
+    pub visibility_lag: chrono::TimeDelta,
+    /// However still a list lies, it is read after so long: a count may miss one who came and one who went, or people
+    /// who are not active.
+    pub member_recheck: chrono::TimeDelta,
 }
 
 impl PartitionPlan {
@@ -64,27 +87,44 @@ impl PartitionPlan {
         });
         self.asked.max(if usable.is_some() { Mode::Incremental } else { Mode::Full })
     }
+
+    /// Whether nothing can be new in it: Kit counts as many members as when it was last read, and it was read once
+    /// more after the count had settled.
+    fn lies_still(&self, fingerprint: &str, still: Stillness) -> bool {
+        let Some(state) = &self.state else { return false };
+        let (Some(completed), Some(since)) = (state.completed_at, state.counted_since) else { return false };
+        self.mode(fingerprint) == Mode::Incremental
+            && state.checkpoint.is_none()
+            && self.counted.is_some()
+            && self.counted == state.counted
+            && completed - since >= still.visibility_lag
+            && still.now - completed < still.member_recheck
+    }
 }
 
-/// Plans one object. `parents` are the ids of its parents (ignored for a whole list).
+/// Plans one object. `parents` are its parents (ignored for a whole list). Lists of parents whose count has not moved
+/// are left out where `still` allows it.
 pub fn object(
     object: &'static Object,
     version: ApiVersion,
     states: Vec<State>,
-    parents: &[i64],
+    parents: &[Parent],
+    still: Option<Stillness>,
 ) -> Option<ObjectPlan> {
     let endpoint = object.endpoint(version)?;
     let fingerprint = object.shape(version);
     let whole = states.iter().find(|state| state.partition.is_empty());
     let load = whole.and_then(|state| state.full_requested_at);
     let reconcile = whole.and_then(|state| state.reconcile_requested_at);
-    let names: Vec<String> = match object.source {
-        Source::List(_) | Source::ViewOf(_) => vec![String::new()],
-        Source::PerParent { .. } => parents.iter().map(i64::to_string).collect(),
+    let names: Vec<(String, Option<i64>)> = match object.source {
+        Source::List(_) | Source::ViewOf(_) => vec![(String::new(), None)],
+        Source::PerParent { .. } => {
+            parents.iter().map(|parent| (parent.id.to_string(), parent.counted)).collect()
+        }
     };
     let mut partitions: Vec<PartitionPlan> = names
         .into_iter()
-        .map(|partition| {
+        .map(|(partition, counted)| {
             let state = states.iter().find(|state| state.partition == partition).cloned();
             let asked = if is_due(state.as_ref(), reconcile) {
                 Mode::Reconcile
@@ -93,9 +133,12 @@ pub fn object(
             } else {
                 Mode::Incremental
             };
-            PartitionPlan { partition, state, asked }
+            PartitionPlan { partition, state, asked, counted }
         })
         .collect();
+    if let Some(still) = still {
+        partitions.retain(|partition| !partition.lies_still(&fingerprint, still));
+    }
     partitions.sort_by_key(|partition| partition.state.as_ref().and_then(|state| state.completed_at));
     let mode = partitions.iter().map(|partition| partition.mode(&fingerprint)).max();
     let mode = mode.unwrap_or(Mode::Incremental);
@@ -127,11 +170,52 @@ mod tests {
         plan.partitions.iter().map(|p| (p.partition.as_str(), p.mode(&plan.fingerprint))).collect()
     }
 
+    fn parents(ids: &[i64]) -> Vec<Parent> {
+        ids.iter().map(|id| Parent { id: *id, counted: None }).collect()
+    }
+
+    #[test]
+    fn a_list_is_left_out_while_its_count_stays_and_read_once_a_day_all_the_same() {
+        let at = |text| time::parse(text).unwrap();
+        let counted = |since: &str| State {
+            counted: Some(5),
+            counted_since: time::parse(since),
+            ..state("1", Some("2024-05-02T12:00:00Z"))
+        };
+        let planned = |state: State, count, now: &str| {
+            let still = Stillness {
+                now: at(now),
+                visibility_lag: chrono::TimeDelta::minutes(10),
+                member_recheck: chrono::TimeDelta::hours(24),
+            };
+            let parents = [Parent { id: 1, counted: count }];
+            let plan =
+                object(&objects::TAG_SUBSCRIPTIONS, ApiVersion::V4, vec![state], &parents, Some(still));
+            plan.unwrap().partitions.len()
+        };
+        let settled = "2024-05-02T11:45:00Z";
+        assert_eq!(planned(counted(settled), Some(5), "2024-05-02T12:15:00Z"), 0);
+        assert_eq!(planned(counted(settled), Some(6), "2024-05-02T12:15:00Z"), 1, "the count moved");
+        assert_eq!(planned(counted(settled), None, "2024-05-02T12:15:00Z"), 1, "no count");
+        assert_eq!(planned(counted(settled), Some(5), "2024-05-03T12:00:00Z"), 1, "a day later");
+        let moved = "2024-05-02T12:00:00Z";
+        assert_eq!(
+            planned(counted(moved), Some(5), "2024-05-02T12:15:00Z"),
+            1,
+            "once more, for what came late"
+        );
+        let unfinished = State { checkpoint: Some("{}".into()), ..counted(settled) };
+        assert_eq!(planned(unfinished, Some(5), "2024-05-02T12:15:00Z"), 1);
+        let other = State { fingerprint: Some("another".into()), ..counted(settled) };
+        assert_eq!(planned(other, Some(5), "2024-05-02T12:15:00Z"), 1);
+    }
+
     /// M15, M16.
     #[test]
     fn new_parents_are_read_in_full_and_first_then_those_that_waited_longest() {
         let states = vec![state("1", Some("2024-05-02T00:00:00Z")), state("2", Some("2024-05-01T00:00:00Z"))];
-        let plan = object(&objects::TAG_SUBSCRIPTIONS, ApiVersion::V4, states, &[1, 2, 3]).unwrap();
+        let plan =
+            object(&objects::TAG_SUBSCRIPTIONS, ApiVersion::V4, states, &parents(&[1, 2, 3]), None).unwrap();
         assert_eq!(order(&plan), [("3", Mode::Full), ("2", Mode::Incremental), ("1", Mode::Incremental)]);
         assert_eq!(plan.mode, Mode::Full);
     }
@@ -142,7 +226,8 @@ mod tests {
         let mut states =
             vec![state("1", Some("2024-05-02T00:00:00Z")), state("2", Some("2024-05-01T00:00:00Z"))];
         states.push(State { full_requested_at: time::parse("2024-05-01T12:00:00Z"), ..state("", None) });
-        let plan = object(&objects::TAG_SUBSCRIPTIONS, ApiVersion::V4, states, &[1, 2]).unwrap();
+        let plan =
+            object(&objects::TAG_SUBSCRIPTIONS, ApiVersion::V4, states, &parents(&[1, 2]), None).unwrap();
         assert_eq!(order(&plan), [("2", Mode::Full), ("1", Mode::Incremental)]);
     }
 
@@ -154,7 +239,8 @@ mod tests {
         let both =
             State { full_requested_at: requested, reconcile_requested_at: requested, ..state("", None) };
         states.push(both);
-        let plan = object(&objects::TAG_SUBSCRIPTIONS, ApiVersion::V4, states, &[1, 2]).unwrap();
+        let plan =
+            object(&objects::TAG_SUBSCRIPTIONS, ApiVersion::V4, states, &parents(&[1, 2]), None).unwrap();
         assert_eq!(order(&plan), [("2", Mode::Reconcile), ("1", Mode::Incremental)]);
         assert_eq!(plan.mode, Mode::Reconcile);
     }
@@ -163,12 +249,12 @@ mod tests {
     #[test]
     fn state_made_under_another_api_version_is_not_gone_on_from() {
         let states = vec![state("1", Some("2024-05-02T00:00:00Z"))];
-        let plan = object(&objects::TAG_SUBSCRIPTIONS, ApiVersion::V3, states, &[1]).unwrap();
+        let plan = object(&objects::TAG_SUBSCRIPTIONS, ApiVersion::V3, states, &parents(&[1]), None).unwrap();
         assert_eq!(order(&plan), [("1", Mode::Full)]);
     }
 
     #[test]
     fn a_view_has_nothing_to_plan() {
-        assert!(object(&objects::SUBSCRIBER_TAGS, ApiVersion::V4, Vec::new(), &[]).is_none());
+        assert!(object(&objects::SUBSCRIBER_TAGS, ApiVersion::V4, Vec::new(), &[], None).is_none());
     }
 }

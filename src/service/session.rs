@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use crate::config::{Credential, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::kit::{Account, Auth, ClientSettings, KitClient, Ledger, Memory, Meter, Patience};
+use crate::model::Object;
 use crate::replication::{self, Context, Observer, Report, Request, Stop};
 use crate::store::{Access, AccountNote, AccountRow, Place, Store, owner};
 
@@ -29,7 +30,14 @@ pub struct Session {
     pub migrated: Vec<String>,
     overlap: chrono::TimeDelta,
     visibility_lag: chrono::TimeDelta,
+    member_recheck: chrono::TimeDelta,
     renewal: JoinHandle<()>,
+}
+
+/// What is done within a session.
+enum Work<'w> {
+    Run(&'w Request),
+    Repair(&'w [(&'static Object, Vec<String>)]),
 }
 
 /// What was learned about the API on the way, kept in `sync_account`.
@@ -128,7 +136,18 @@ impl Session {
                     chrono::TimeDelta::from_std(settings.overlap).unwrap_or(chrono::TimeDelta::hours(24));
                 let visibility_lag = chrono::TimeDelta::from_std(settings.visibility_lag)
                     .unwrap_or(chrono::TimeDelta::minutes(10));
-                Ok(Session { kit, store, account, migrated, overlap, visibility_lag, renewal })
+                let member_recheck = chrono::TimeDelta::from_std(settings.member_recheck)
+                    .unwrap_or(chrono::TimeDelta::hours(24));
+                Ok(Session {
+                    kit,
+                    store,
+                    account,
+                    migrated,
+                    overlap,
+                    visibility_lag,
+                    member_recheck,
+                    renewal,
+                })
             }
             Err(error) => {
                 if let Some(store) = opened {
@@ -166,6 +185,27 @@ impl Session {
 
     /// Runs the objects that are asked for.
     pub async fn replicate(&self, request: &Request, observer: &dyn Observer, stop: &Stop) -> Report {
+        self.work(&Work::Run(request), request.accept_deletions, observer, stop).await
+    }
+
+    /// Reads these lists again, as a reconcile does.
+    pub async fn repair(
+        &self,
+        lists: &[(&'static Object, Vec<String>)],
+        accept_deletions: bool,
+        observer: &dyn Observer,
+        stop: &Stop,
+    ) -> Report {
+        self.work(&Work::Repair(lists), accept_deletions, observer, stop).await
+    }
+
+    async fn work(
+        &self,
+        work: &Work<'_>,
+        accept_deletions: bool,
+        observer: &dyn Observer,
+        stop: &Stop,
+    ) -> Report {
         let findings = findings(&self.store).await;
         let proven = AtomicBool::new(findings.v3_plain_lists_show_everybody);
         let cx = Context {
@@ -175,10 +215,19 @@ impl Session {
             stop,
             overlap: self.overlap,
             visibility_lag: self.visibility_lag,
-            accept_deletions: request.accept_deletions,
+            member_recheck: self.member_recheck,
+            accept_deletions,
             plain_lists_show_everybody: &proven,
         };
-        let mut report = replication::run(&cx, request).await;
+        let report = match work {
+            Work::Run(request) => replication::run(&cx, request).await,
+            Work::Repair(lists) => replication::repair(&cx, lists).await,
+        };
+        self.remember(report, &findings, &proven).await
+    }
+
+    /// Writes down what was learned on the way, and drops what is older than its retention.
+    async fn remember(&self, mut report: Report, findings: &Findings, proven: &AtomicBool) -> Report {
         if proven.load(Ordering::Relaxed) && !findings.v3_plain_lists_show_everybody {
             let learned = Findings { v3_plain_lists_show_everybody: true };
             let written = match serde_json::to_string(&learned) {

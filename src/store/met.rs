@@ -31,6 +31,11 @@ impl Met {
         self.0 |= other.0;
     }
 
+    /// All of them, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = i64> + '_ {
+        self.0.iter().map(|id| id as i64)
+    }
+
     /// How many there are.
     pub fn count(&self) -> u64 {
         self.0.len()

@@ -1,6 +1,7 @@
 //! The only door to the database. Rows and the position behind them are written in one transaction
 //! ([`Store::commit_page`]); no transaction is open while a request to Kit is under way.
 
+mod compare;
 mod connection;
 mod dialect;
 mod lease;
@@ -15,6 +16,7 @@ mod sweep;
 mod tables;
 mod transaction;
 
+pub use compare::Compared;
 pub use connection::{Access, Place};
 pub use dialect::Dialect;
 pub use lease::{Holder, LEASE_SECONDS, Lease, owner};
@@ -31,7 +33,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::error::{Error, Kind, Result};
-use crate::model::{Batch, Object, Quarantined, Time};
+use crate::model::{Batch, Object, Quarantined, Row, Time};
 use connection::{Connection, Then, then};
 use transaction::{Line, Work};
 
@@ -255,6 +257,14 @@ impl Store {
         self.read(move |connection| Box::pin(async move { state::load(connection, object).await })).await
     }
 
+    /// The live rows of a table as parents, by their ids ascending, with how many members Kit counts for each.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn parents(&self, object: &'static Object) -> Result<Vec<(i64, Option<i64>)>> {
+        self.read(move |connection| Box::pin(async move { rows::parents(connection, object).await })).await
+    }
+
     /// Ids of the live rows of a table, ascending: the partitions of its children.
     ///
     /// # Errors
@@ -378,6 +388,19 @@ impl Store {
                 .await?;
         }
         Ok(found)
+    }
+
+    /// Compares rows of one partition, as Kit shows them, with what is stored. Leaves nothing written, and needs no
+    /// lease: it works beside a kitmirror that writes.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn compare(&self, object: &'static Object, batch: Vec<Row>) -> Result<Compared> {
+        self.line
+            .alone(move |connection| {
+                Box::pin(async move { compare::compare(connection, object, &batch).await })
+            })
+            .await
     }
 
     /// How many members Kit counts for a parent, where its row says so (API v4).

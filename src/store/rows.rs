@@ -231,9 +231,16 @@ async fn count_existing(
 
 /// Ids of the live rows of a table, ascending.
 pub(super) async fn ids(connection: &mut Connection, object: &Object) -> Result<Vec<i64>> {
-    let sql = format!("select id from {} where _deleted_at is null order by id", object.table);
+    Ok(parents(connection, object).await?.into_iter().map(|(id, _)| id).collect())
+}
+
+/// Ids of the live rows of a table, ascending, with how many members Kit counts for each.
+pub(super) async fn parents(connection: &mut Connection, object: &Object) -> Result<Vec<(i64, Option<i64>)>> {
+    let count = if object.column_index("subscriber_count").is_some() { ", subscriber_count" } else { "" };
+    let sql = format!("select id{count} from {} where _deleted_at is null order by id", object.table);
     let rows = connection.rows("read parents", &sql, &[]).await?;
-    Ok(rows.iter().filter_map(|row| row.int(0)).collect())
+    let count = |row: &super::connection::Cells| if count.is_empty() { None } else { row.int(1) };
+    Ok(rows.iter().filter_map(|row| Some((row.int(0)?, count(row)))).collect())
 }
 
 /// Whether a table holds any row.

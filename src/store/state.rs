@@ -27,6 +27,10 @@ pub struct State {
     pub reconcile_requested_at: Option<Time>,
     /// When vanished rows were last looked for and marked.
     pub reconciled_at: Option<Time>,
+    /// Members that Kit counted when the last complete pass was planned.
+    pub counted: Option<i64>,
+    /// When a pass first was complete with that count, by our clock.
+    pub counted_since: Option<Time>,
 }
 
 /// What a complete pass did about rows that it did not meet.
@@ -57,6 +61,8 @@ pub enum Progress {
         began_at: Time,
         /// What it did about vanished rows.
         swept: Swept,
+        /// Members that Kit counted when it was planned.
+        counted: Option<i64>,
     },
 }
 
@@ -128,7 +134,8 @@ pub struct AccountRow {
     pub api_version: Option<String>,
 }
 
-const STATE: &str = "select \"partition\", watermark, began_at, completed_at, checkpoint, fingerprint, \"rows\", full_requested_at, reconcile_requested_at, reconciled_at \
+const STATE: &str = "select \"partition\", watermark, began_at, completed_at, checkpoint, fingerprint, \"rows\", full_requested_at, reconcile_requested_at, reconciled_at, \
+                     counted, counted_since \
                      from sync_state where object = ?";
 
 fn state_of(row: &Cells) -> State {
@@ -143,6 +150,8 @@ fn state_of(row: &Cells) -> State {
         full_requested_at: row.time(7),
         reconcile_requested_at: row.time(8),
         reconciled_at: row.time(9),
+        counted: row.int(10),
+        counted_since: row.time(11),
     }
 }
 
@@ -167,18 +176,23 @@ pub(super) async fn advance(
             "update sync_state set checkpoint = ?, \"rows\" = \"rows\" + ?".to_owned(),
             vec![text(checkpoint), Value::Int(change)],
         ),
-        Progress::Done { watermark, began_at, swept } => {
+        Progress::Done { watermark, began_at, swept, counted } => {
             let mark = watermark.map_or(Value::Null, Value::Time);
+            let counted = counted.map_or(Value::Null, Value::Int);
             let (also, swept) = swept_columns(*swept, now);
             (
                 format!(
                     "update sync_state set watermark = case when watermark is null or watermark < ? then ? else watermark end, \
+                     counted_since = case when counted = ? then counted_since else ? end, counted = ?, \
                      began_at = ?, completed_at = ?, checkpoint = null, fingerprint = ?, \"rows\" = \"rows\" + ?, full_requested_at = null, \
                      unavailable = false, last_error = null, last_error_advice = null, last_error_at = null{also}"
                 ),
                 vec![
                     mark.clone(),
                     mark,
+                    counted.clone(),
+                    Value::Time(now),
+                    counted,
                     Value::Time(*began_at),
                     Value::Time(now),
                     text(fingerprint),

@@ -155,6 +155,8 @@ pub fn bookkeeping() -> Vec<Table> {
                     INT,
                     "Rows that the last reconcile did not meet and left alone, because there were too many or it had doubts.",
                 ),
+                optional("counted", INT, "Members that Kit counted when the last complete pass was planned."),
+                optional("counted_since", TIME, "When a pass first was complete with that count."),
                 required("unavailable", Kind::Flag, "Whether Kit refuses it to this account."),
                 optional("last_error", TEXT, "What failed last, if it has not succeeded since."),
                 optional("last_error_advice", TEXT, "What to do about it."),

@@ -12,7 +12,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 fn done(watermark: Option<&str>) -> Progress {
-    Progress::Done { watermark: watermark.map(at), began_at: at("2024-05-03T00:00:00Z"), swept: Swept::No }
+    Progress::Done {
+        watermark: watermark.map(at),
+        began_at: at("2024-05-03T00:00:00Z"),
+        swept: Swept::No,
+        counted: None,
+    }
 }
 
 /// A moment as it stands in a statement.

@@ -64,6 +64,7 @@ impl Mirror {
             setting("KITMIRROR_REQUESTS_PER_MINUTE", "1000000"),
             // In a simulated hour a test takes a second; rows count as settled at once.
             setting("KITMIRROR_VISIBILITY_LAG", "0s"),
+            setting("KITMIRROR_MEMBER_RECHECK", "0s"),
         ];
         Mirror { folder, home, detour: None, settings, accept_deletions: false }
     }

@@ -8,7 +8,7 @@ use crate::model::record::Record;
 use crate::model::{Endpoint, Object, Paging, V3_PER_PAGE};
 
 /// The lists of an account; those that were read as a whole are remembered.
-pub(super) struct Lists<'s> {
+pub(in crate::replication) struct Lists<'s> {
     kit: &'s KitClient,
     meter: &'s Meter,
     read: HashMap<&'static str, Vec<Listed>>,
@@ -24,7 +24,7 @@ pub(super) struct Listed {
 }
 
 impl<'s> Lists<'s> {
-    pub(super) fn new(kit: &'s KitClient, meter: &'s Meter) -> Self {
+    pub(in crate::replication) fn new(kit: &'s KitClient, meter: &'s Meter) -> Self {
         Lists { kit, meter, read: HashMap::new() }
     }
 
@@ -52,12 +52,22 @@ impl<'s> Lists<'s> {
     }
 
     /// What the first page of a list says about the length of all of it.
-    pub(super) async fn total(&self, endpoint: &Endpoint, partition: &str) -> Result<u64> {
+    pub(in crate::replication) async fn total(&self, endpoint: &Endpoint, partition: &str) -> Result<u64> {
+        self.total_with(endpoint, partition, None).await
+    }
+
+    /// The same with another value for one of its parameters.
+    pub(in crate::replication) async fn total_with(
+        &self,
+        endpoint: &Endpoint,
+        partition: &str,
+        other: Option<(&str, &str)>,
+    ) -> Result<u64> {
         let paging = match endpoint.paging {
             Paging::Cursor { .. } => Paging::Cursor { per_page: 1 },
             other => other,
         };
-        let page = self.page(endpoint, partition, paging, Position::First).await?;
+        let page = self.page_with(endpoint, partition, paging, Position::First, other).await?;
         let pages = match page.place {
             Place::Numbered { total_pages } => total_pages,
             Place::Whole | Place::Cursor { .. } => None,
@@ -108,11 +118,24 @@ impl<'s> Lists<'s> {
         paging: Paging,
         position: Position,
     ) -> Result<Page> {
+        self.page_with(endpoint, partition, paging, position, None).await
+    }
+
+    async fn page_with(
+        &self,
+        endpoint: &Endpoint,
+        partition: &str,
+        paging: Paging,
+        position: Position,
+        other: Option<(&str, &str)>,
+    ) -> Result<Page> {
+        let kept = |(name, _): &&(&str, &str)| other.is_none_or(|(changed, _)| changed != *name);
+        let query = endpoint.query.iter().filter(kept).copied().chain(other);
         let request = PageRequest {
             path: endpoint.path_for(partition),
             list: endpoint.list,
             paging,
-            query: endpoint.query.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+            query: query.map(|(name, value)| (name.into(), value.into())).collect(),
             position,
             with_total: paging == Paging::Cursor { per_page: 1 },
         };

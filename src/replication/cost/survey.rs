@@ -3,14 +3,14 @@
 
 use serde::Serialize;
 
-use super::lists::Lists;
+use super::lists::{Listed, Lists};
 use super::{Certainty, Cost};
 use crate::error::{Kind, Result};
 use crate::kit::{KitClient, Meter};
-use crate::model::{Object, Paging, time};
+use crate::model::{ApiVersion, Object, Paging, time};
 use crate::replication::emptied_tables;
 use crate::replication::pass::{Pass, Terms};
-use crate::replication::plan::{self, Mode, ObjectPlan, PartitionPlan};
+use crate::replication::plan::{self, Mode, ObjectPlan, Parent, PartitionPlan, Stillness};
 use crate::store::{State, Store};
 
 /// What the next run over some objects is asked about.
@@ -25,6 +25,10 @@ pub struct Survey<'s> {
     pub full: bool,
     /// How far behind the watermark incremental passes begin.
     pub overlap: chrono::TimeDelta,
+    /// For how long Kit's lists may not show what is there.
+    pub visibility_lag: chrono::TimeDelta,
+    /// How long a list of members whose count at Kit does not move may be left out.
+    pub member_recheck: chrono::TimeDelta,
     /// v3's member lists without a state filter are known to show people of every state.
     pub lists_show_everybody: bool,
     /// Counts what the survey itself asks.
@@ -134,20 +138,30 @@ impl Work<'_> {
             Some(parent) => self.parents(parent).await?,
             None => Vec::new(),
         };
-        Ok(plan::object(object, self.survey.kit.version(), states, &parents))
+        let version = self.survey.kit.version();
+        // By the counts of the last run; what has moved since is not known before the parents are listed.
+        let still = Stillness {
+            now: crate::store::now(),
+            visibility_lag: self.survey.visibility_lag,
+            member_recheck: self.survey.member_recheck,
+        };
+        let still = (version == ApiVersion::V4 && !self.survey.full).then_some(still);
+        Ok(plan::object(object, version, states, &parents, still))
     }
 
-    async fn parents(&mut self, parent: &'static Object) -> Result<Vec<i64>> {
+    async fn parents(&mut self, parent: &'static Object) -> Result<Vec<Parent>> {
         if let Some(store) = self.survey.store
             && !self.survey.full
             && !self.lists.is_read(parent)
         {
-            let stored = store.ids(parent).await?;
+            let stored = store.parents(parent).await?;
             if !stored.is_empty() {
-                return Ok(stored);
+                return Ok(stored.into_iter().map(|(id, counted)| Parent { id, counted }).collect());
             }
         }
-        Ok(self.lists.all(parent).await?.iter().map(|listed| listed.id).collect())
+        let counted = |listed: &Listed| listed.members.and_then(|members| i64::try_from(members).ok());
+        let listed = self.lists.all(parent).await?.iter();
+        Ok(listed.map(|listed| Parent { id: listed.id, counted: counted(listed) }).collect())
     }
 
     fn open(&self, plan: &ObjectPlan, partition: &PartitionPlan) -> Pass {
@@ -161,6 +175,7 @@ impl Work<'_> {
             now: self.survey.kit.source_now(),
             opened_at: crate::store::now(),
             asked: partition.asked,
+            counted: None,
         };
         Pass::open(&terms, partition.state.as_ref())
     }
@@ -276,6 +291,8 @@ mod tests {
             objects: &objects::ALL,
             full,
             overlap: chrono::TimeDelta::hours(24),
+            visibility_lag: chrono::TimeDelta::zero(),
+            member_recheck: chrono::TimeDelta::hours(24),
             lists_show_everybody: true,
             meter: &Meter::default(),
         };
@@ -290,6 +307,7 @@ mod tests {
             stop: &Stop::default(),
             overlap: chrono::TimeDelta::hours(24),
             visibility_lag: chrono::TimeDelta::zero(),
+            member_recheck: chrono::TimeDelta::hours(24),
             accept_deletions: false,
             plain_lists_show_everybody: &AtomicBool::new(true),
         };

@@ -1,0 +1,57 @@
+//! Rows as Kit shows them against the rows that are stored: written as they would be and taken back. What a commit
+//! would change is thereby told by the very statements that would change it.
+
+use chrono::SubsecRound as _;
+
+use super::connection::Connection;
+use super::{now, rows};
+use crate::error::Result;
+use crate::model::{Object, Row, Value};
+
+/// Ids of rows that differ.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// At Kit and not here, or marked as gone here.
+    pub missing: Vec<i64>,
+    /// In both places, with other content.
+    pub different: Vec<i64>,
+}
+
+/// Compares rows of one partition with what is stored. Nothing is left written.
+pub(super) async fn compare(
+    connection: &mut Connection,
+    object: &'static Object,
+    batch: &[Row],
+) -> Result<Compared> {
+    connection.begin().await?;
+    let found = rehearse(connection, object, batch).await;
+    let taken_back = connection.script("roll back", "rollback").await;
+    let found = found?;
+    taken_back.map(|()| found)
+}
+
+async fn rehearse(connection: &mut Connection, object: &'static Object, batch: &[Row]) -> Result<Compared> {
+    // As exact as the least exact engine stores it, so that it is found again.
+    let stamp = Value::Time(now().trunc_subsecs(6));
+    let Value::Time(at) = stamp else { return Ok(Compared::default()) };
+    rows::write(connection, object, batch, at, true).await?;
+    let id = object.member_column();
+    let ids = batch.iter().filter_map(|row| row.key(object).last().copied());
+    let (among, values) = connection.dialect().is_among(&format!("\"{id}\""), ids);
+    let mut sql =
+        format!("select \"{id}\", _first_seen_at = ? from {} where _synced_at = ? and {among}", object.table);
+    let mut values: Vec<Value> = [stamp.clone(), stamp].into_iter().chain(values).collect();
+    if let (Some(column), Some(first)) = (object.parent_column(), batch.first()) {
+        sql.push_str(&format!(" and \"{column}\" = ?"));
+        values.extend(first.key(object).first().map(|parent| Value::Int(*parent)));
+    }
+    sql.push_str(&format!(" order by \"{id}\""));
+    let changed = connection.rows("compare rows", &sql, &values).await?;
+    let mut found = Compared::default();
+    for row in changed {
+        if let Some(id) = row.int(0) {
+            if row.is_true(1) { found.missing.push(id) } else { found.different.push(id) }
+        }
+    }
+    Ok(found)
+}
