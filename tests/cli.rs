@@ -168,6 +168,25 @@ async fn a_database_that_cannot_be_opened_is_told_and_left_alone() {
     assert_eq!(std::fs::read_to_string(mirror.file()).expect("it can be read"), letter);
 }
 
+/// What a container's health check sees: a pass under way is no reason for an alarm, one that never ends is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_that_is_being_read_again_is_still_fresh() {
+    let (_sim, serving) = kit(few()).await;
+    let mirror = Mirror::new().await;
+    mirror.sync(&serving, Api::V4).await;
+    let binary = Binary::at(&mirror);
+    binary.run(&["status"]).await.ended_with(0);
+
+    let reading = "checkpoint = '{}'";
+    let long_ago = "completed_at = '2020-01-01T00:00:00.000000Z'";
+    for (change, code) in [(reading, 0), (long_ago, 5), ("completed_at = null", 5)] {
+        mirror.execute(&format!("update sync_state set {change} where object = 'tags'")).await;
+        let ran = binary.run(&["status"]).await;
+        assert!(ran.stdout.contains("syncing"), "{change}: {}", ran.stdout);
+        ran.ended_with(code);
+    }
+}
+
 /// S-01. The settings are shown, the secrets among them are not.
 #[tokio::test(flavor = "multi_thread")]
 async fn config_shows_everything_but_secrets() {

@@ -7,14 +7,15 @@ use crate::config::Settings;
 use crate::error::{Error, Kind};
 use crate::output;
 use crate::service::{existing, place};
-use crate::store::{MirrorStatus, Store};
+use crate::store::{MirrorStatus, ObjectStatus, Store};
 
 /// Says what is in the mirror and how fresh it is; reads only the database.
 ///
 /// The same can be had in SQL: `select * from sync_status`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit code 0 when every object is ok, 5 when one is not.
+Exit code 0 when every object is complete and fresh, also while it is being read again; 5 when
+one is not. Containers use that as their health check.
 
 Examples:
   kitmirror status
@@ -37,9 +38,20 @@ impl Status {
             show(&status);
         }
         let wanted = |name: &str| settings.objects.iter().any(|object| object == name);
-        let fine =
-            status.objects.iter().filter(|object| wanted(&object.object)).all(|object| object.state == "ok");
+        let fine = status.objects.iter().filter(|object| wanted(&object.object)).all(is_fresh);
         Ok(if fine { 0 } else { Kind::SourceRefused.policy().exit_code })
+    }
+}
+
+/// Whether the last complete pass is recent. What is being read again is what it was until then, and a long pass is no
+/// reason for an alarm.
+fn is_fresh(object: &ObjectStatus) -> bool {
+    /// When the view `sync_status` calls an object stale.
+    const STALE_AFTER_SECONDS: i64 = 90_000;
+    match object.state.as_str() {
+        "ok" => true,
+        "syncing" => object.lag_seconds.is_some_and(|lag| lag <= STALE_AFTER_SECONDS),
+        _ => false,
     }
 }
 
@@ -68,12 +80,24 @@ fn show(status: &MirrorStatus) {
                 object.newest_row.as_deref().map_or(String::new(), to_seconds),
                 object.last_complete_at.as_deref().map_or(String::new(), to_seconds),
                 object.lag_seconds.map_or(String::new(), output::duration),
+                object.reconcile_lag_seconds.map_or(String::new(), output::duration),
                 if object.quarantined > 0 { output::grouped(object.quarantined) } else { String::new() },
             ]
         })
         .collect();
-    let header = ["object", "state", "rows", "newest row", "last complete", "ago", "set aside"];
-    output::line(output::table(&header, rows, &[2, 5, 6]));
+    let header =
+        ["object", "state", "rows", "newest row", "last complete", "ago", "reconciled, ago", "set aside"];
+    output::line(output::table(&header, rows, &[2, 5, 6, 7]));
+    for object in &status.objects {
+        if let Some(held) = object.held_deletions {
+            output::line(format_args!(
+                "\n{}: the last reconcile did not meet {} rows and left them as they are\n  {}",
+                object.object,
+                output::grouped(held),
+                Kind::DeletionsHeld.policy().advice
+            ));
+        }
+    }
     for object in &status.objects {
         if let Some(error) = &object.last_error {
             output::line(format_args!(

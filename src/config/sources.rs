@@ -248,7 +248,7 @@ impl Gathered {
         let origin = Origin::secret_file(variable, path);
         match read(Path::new(path)) {
             Ok((text, metadata)) => {
-                if is_world_readable(&metadata) {
+                if is_exposed(Path::new(path), &metadata) {
                     self.warnings.push(format!("every user of this machine may read {origin}"));
                 }
                 // Editors and `echo` end a file with a line break that is no part of the secret.
@@ -367,6 +367,13 @@ fn place_of(cause: &str) -> String {
         Some((_, place)) => format!(": look at line {place}"),
         None => String::new(),
     }
+}
+
+/// Whether a secret lies open to users whom it does not concern.
+pub(super) fn is_exposed(path: &Path, metadata: &Metadata) -> bool {
+    /// Where Docker lays the secrets of a container, which has one user; it lets all of them read by default.
+    const OF_A_CONTAINER: &str = "/run/secrets";
+    is_world_readable(metadata) && !path.starts_with(OF_A_CONTAINER)
 }
 
 #[cfg(unix)]

@@ -564,6 +564,8 @@ fn a_secret_file_that_gives_nothing_is_one_problem() {
 #[cfg(unix)]
 #[test]
 fn a_secret_that_every_user_may_read_is_a_warning() {
+    use super::sources::is_exposed;
+
     let loaded = scene().secret_file("KIT_API_KEY_FILE", b"kit_9", 0o644).load().unwrap();
     assert_eq!(loaded.warnings.len(), 1);
     assert!(loaded.warnings[0].contains("KIT_API_KEY_FILE"), "{:?}", loaded.warnings);
@@ -580,6 +582,12 @@ fn a_secret_that_every_user_may_read_is_a_warning() {
         restrict(&scene.path("config/kitmirror.toml"), mode);
         assert_eq!(scene.load().unwrap().warnings.len(), warnings, "{toml} {mode:o}");
     }
+
+    // As a container engine lays it there: nobody else is in the container.
+    let laid = scene().secret_file("KIT_API_KEY_FILE", b"kit_9", 0o444);
+    let metadata = fs::metadata(laid.path("KIT_API_KEY_FILE")).unwrap();
+    assert!(is_exposed(Path::new("/etc/kit_api_key"), &metadata));
+    assert!(!is_exposed(Path::new("/run/secrets/kit_api_key"), &metadata));
 }
 
 #[test]

@@ -143,10 +143,19 @@ mod process {
             return false;
         };
         let Ok(pid) = pid.parse::<u32>() else { return false };
-        if of != host() || unique.starts_with('r') || started(std::process::id()).is_none() {
+        if of == NOWHERE || of != host() || unique.starts_with('r') || !shows_all_processes() {
             return false;
         }
         started(pid).as_deref() != Some(unique)
+    }
+
+    /// The host of a process that may not see where it runs.
+    const NOWHERE: &str = "unknown";
+
+    /// Where `/proc` is mounted with `hidepid`, or a unit has `ProtectProc=invisible`, the processes of other users look
+    /// as if they had ended. The first process is another user's, or there is only one user.
+    fn shows_all_processes() -> bool {
+        started(1).is_some()
     }
 
     /// Host, boot and process namespace: process ids mean something only within these.
@@ -158,7 +167,7 @@ mod process {
         let namespace: String = fs::read_link("/proc/self/ns/pid")
             .map(|link| link.to_string_lossy().chars().filter(char::is_ascii_digit).collect())
             .unwrap_or_default();
-        if name.is_empty() { "unknown".to_owned() } else { format!("{name}:{boot}:{namespace}") }
+        if name.is_empty() { NOWHERE.to_owned() } else { format!("{name}:{boot}:{namespace}") }
     }
 
     /// When a process started, in clock ticks since boot, where the system tells (Linux). A process

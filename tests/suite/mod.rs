@@ -9,7 +9,7 @@ mod incremental;
 mod pagination;
 mod payloads;
 mod program;
-mod queries;
+pub mod queries;
 mod quiet;
 mod reconcile;
 mod regressions;

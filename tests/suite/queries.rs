@@ -4,10 +4,11 @@
 use crate::ENGINE;
 use crate::support::{Api, Engine, Scene};
 use chrono::{DateTime, TimeDelta, Utc};
+use kitmirror::model::objects;
 use kitmirror::simulator::{Account, AccountPlan, NewSubscriber};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Folders of queries that are one text for all engines, or one of its own for each.
 const FOR_ALL: &str = "all";
@@ -43,6 +44,31 @@ fn every_query_is_written_for_every_engine_and_listed() {
     let links = listed.matches(".sql)").count();
     let files: usize = texts.values().map(Vec::len).sum();
     assert_eq!(links, files, "the list names a query that is not there");
+}
+
+#[test]
+fn every_query_leaves_out_what_is_gone() {
+    let queries = FOR_SOME.into_iter().chain([FOR_ALL]).flat_map(shipped);
+    for (name, sql) in queries.chain(on_the_front_page()) {
+        let text: String = sql.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join(" ");
+        let words: Vec<&str> =
+            text.split([' ', '(', ')', ',', ';']).filter(|word| !word.is_empty()).collect();
+        let is_asked =
+            |pair: &&[&str]| matches!(pair[0], "from" | "join") && objects::names().contains(&pair[1]);
+        let left_out = text.matches("_deleted_at is null").count();
+        // Who never had a tag is asked of the tags that were taken away, too.
+        let remembered = usize::from(name.starts_with("09-"));
+        assert_eq!(words.windows(2).filter(is_asked).count(), left_out + remembered, "{name}: {text}");
+    }
+}
+
+/// The queries that the README shows, which are for SQLite.
+pub fn on_the_front_page() -> Vec<(String, String)> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let page = std::fs::read_to_string(page).expect("the front page");
+    let blocks = page.split("```sql\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let queries = blocks.filter(|sql| sql.starts_with("select ") || sql.starts_with("with "));
+    queries.map(|sql| ("README.md".to_owned(), sql.to_owned())).collect()
 }
 
 /// Holds answers against the snapshot that all targets share.
