@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_list_is_left_out_while_its_count_stays_and_read_once_a_day_all_the_same() {
-        let at = |text| time::parse(text).unwrap();
+        let at = |text: &str| time::parse(text).unwrap();
         let counted = |since: &str| State {
             counted: Some(5),
             counted_since: time::parse(since),

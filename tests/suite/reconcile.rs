@@ -2,7 +2,7 @@
 
 use crate::support::judge::Strictness;
 use crate::support::scene::of;
-use crate::support::{Api, Scene};
+use crate::support::{Api, Binary, Scene};
 use chrono::TimeDelta;
 use kitmirror::model::objects;
 use kitmirror::replication::{Mode, Whole};
@@ -10,6 +10,7 @@ use kitmirror::simulator::{
     AccountPlan, Action, Fault, Junk, Lag, NewSubscriber, PageFault, Parent, Scope, Simulator, State,
 };
 use kitmirror::store::Outcome;
+use std::time::Duration;
 
 fn plan() -> AccountPlan {
     AccountPlan::new(400).tags(4).tag_sizes([60, 130, 40, 0]).forms(3).sequences(3).broadcasts(8)
@@ -194,6 +195,47 @@ async fn a_reconcile_that_was_stopped_goes_on_and_marks_the_same() {
     }
 }
 
+/// K-01, M37: what is marked is gone, at whatever moment it is looked at.
+#[tokio::test]
+async fn a_reconcile_killed_at_any_moment_has_marked_nothing_that_is_there() {
+    for api in Api::VERSIONS {
+        let scene = Scene::loaded(AccountPlan::new(2600).tags(2).tag_sizes([900, 30]), api).await;
+        let binary = Binary::of(&scene.mirror, &scene.serving, api);
+        let mut chance = fastrand::Rng::with_seed(11);
+        let tag = scene.kit.read(|account| account.tags()[0].id);
+        let mut killed = 0;
+        for _ in 0..8 {
+            scene.change(|account| {
+                for _ in 0..5 {
+                    let person = account.pick_member(Parent::tag(tag), &mut chance).expect("a member");
+                    account.untag(tag, person);
+                    let person = account.pick_subscriber(&mut chance).expect("somebody");
+                    account.delete_subscriber(person);
+                }
+            });
+            scene.later(TimeDelta::hours(1));
+            let running = binary.start(&["sync", "--reconcile"]);
+            tokio::time::sleep(Duration::from_millis(chance.u64(20..700))).await;
+            killed += u32::from(running.kill().await);
+            for person in marked(&scene, "select id from subscribers where id > 0").await {
+                assert!(scene.kit.read(|account| account.state_of(person)).is_none(), "{person} is at Kit");
+            }
+            for person in
+                marked(&scene, &format!("select subscriber_id from tag_subscriptions where tag_id = {tag}"))
+                    .await
+            {
+                let is_member = scene.kit.read(|account| account.is_member(Parent::tag(tag), person));
+                assert!(!is_member, "{person} has the tag");
+            }
+        }
+        assert!(killed >= 4, "{killed} of 8 were killed");
+        // What the last one left unfinished is gone on with by any run.
+        scene.sync().await;
+        scene.reconcile().await;
+        scene.mirrors_kit().await;
+    }
+}
+
 /// The counters of the mirrored tables' rows do not move, and neither does the number of requests beyond a full load.
 #[tokio::test]
 async fn a_reconcile_of_an_unchanged_account_writes_no_row_and_takes_the_requests_of_a_full_load() {
@@ -289,6 +331,7 @@ async fn after_random_changes_and_reconciles_the_mirror_is_what_is_at_kit() {
             let mut scene = Scene::loaded_with(plan(), api, |modes| modes.lag = lag).await;
             scene.mirror.accept_deletions = true;
             let mut chance = fastrand::Rng::with_seed(rounds ^ 0x5eed);
+            let mut stored = 0;
             for round in 0..rounds {
                 for _ in 0..150 {
                     scene.change(|account| account.random_change(&mut chance));
@@ -301,6 +344,9 @@ async fn after_random_changes_and_reconciles_the_mirror_is_what_is_at_kit() {
                     scene.try_reconcile().await;
                 }
                 scene.kit.faults().clear();
+                // A row that is gone at Kit is marked, not removed.
+                let before = std::mem::replace(&mut stored, all_rows(&scene).await);
+                assert!(stored >= before, "{stored} rows of {before}");
             }
             scene.later(TimeDelta::days(1));
             scene.reconcile().await;
@@ -309,6 +355,13 @@ async fn after_random_changes_and_reconciles_the_mirror_is_what_is_at_kit() {
             assert!(scene.mirror.number(sql).await > 0, "nobody was deleted");
         }
     }
+}
+
+/// Rows of all tables, those marked as gone included.
+async fn all_rows(scene: &Scene) -> i64 {
+    let tables: Vec<String> =
+        objects::tables().map(|object| format!("(select count(*) from {})", object.table)).collect();
+    scene.mirror.number(&format!("select {}", tables.join(" + "))).await
 }
 
 /// A fault or two that a run survives or does not.
