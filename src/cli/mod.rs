@@ -4,6 +4,7 @@ mod check;
 mod completions;
 mod config;
 mod demo;
+mod forget;
 mod migrate;
 mod plan;
 mod probe;
@@ -81,6 +82,8 @@ enum Command {
     Sync(sync::Sync),
     /// Say what is in the mirror and how fresh it is; reads only the database
     Status(status::Status),
+    /// Erase a person from every table, for good, and prove that nothing is left
+    Forget(forget::Forget),
     /// Print the tables as SQL, or compare them with the database
     Schema(schema::Schema),
     /// Create or upgrade the tables (sync does it too)
@@ -119,6 +122,7 @@ impl Cli {
             Command::Plan(command) => command.run(&global).await,
             Command::Sync(command) => command.run(&global).await,
             Command::Status(command) => command.run(&global).await,
+            Command::Forget(command) => command.run(&global).await,
             Command::Schema(command) => command.run(&global).await,
             Command::Migrate(command) => command.run(&global).await,
             Command::Config(command) => command.run(&global),

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
+use super::purge::purge;
 use crate::config::{Credential, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::kit::{Account, Auth, ClientSettings, KitClient, Ledger, Memory, Meter, Patience};
@@ -28,6 +29,8 @@ pub struct Session {
     /// What the tables needed to be brought up to date.
     pub migrated: Vec<String>,
     overlap: chrono::TimeDelta,
+    /// How long a tombstone stays; none means for ever.
+    purge_after: Option<chrono::TimeDelta>,
     renewal: JoinHandle<()>,
 }
 
@@ -125,7 +128,9 @@ impl Session {
                 let renewal = tokio::spawn(renew(store.clone(), stop.clone()));
                 let overlap =
                     chrono::TimeDelta::from_std(settings.overlap).unwrap_or(chrono::TimeDelta::hours(24));
-                Ok(Session { kit, store, account, migrated, overlap, renewal })
+                let purge_after =
+                    settings.purge_after.and_then(|after| chrono::TimeDelta::from_std(after).ok());
+                Ok(Session { kit, store, account, migrated, overlap, purge_after, renewal })
             }
             Err(error) => {
                 if let Some(store) = opened {
@@ -184,10 +189,19 @@ impl Session {
                 report.ended_by.get_or_insert(error);
             }
         }
-        if let Err(error) = self.store.forget_old().await {
+        if let Err(error) = self.tidy_up(stop).await {
             report.ended_by.get_or_insert(error);
         }
         report
+    }
+
+    /// Drops what is older than its retention.
+    async fn tidy_up(&self, stop: &Stop) -> Result<()> {
+        self.store.forget_old().await?;
+        match self.purge_after {
+            Some(after) => purge(&self.store, after, stop).await,
+            None => Ok(()),
+        }
     }
 
     /// Gives the lease back and closes everything in good order.

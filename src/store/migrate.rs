@@ -306,8 +306,9 @@ mod tests {
                 .into_iter()
                 .chain(tables)
                 .chain([("sync_status", dialect.create_status())]);
-            for (at, (name, text)) in steps.enumerate() {
-                let file = folder.join(format!("V{}__{name}.sql", at + 1));
+            let steps = (1..).zip(steps).chain([(14, ("forgotten", dialect.create_forgotten()))]);
+            for (version, (name, text)) in steps {
+                let file = folder.join(format!("V{version}__{name}.sql"));
                 if std::env::var_os("KITMIRROR_WRITE_MIGRATIONS").is_some() {
                     std::fs::write(&file, &text).expect("the file can be written");
                 }
