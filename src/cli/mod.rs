@@ -4,6 +4,7 @@ mod check;
 mod completions;
 mod config;
 mod demo;
+mod forget;
 mod migrate;
 mod plan;
 mod probe;
@@ -84,6 +85,8 @@ enum Command {
     Status(status::Status),
     /// Compare the mirror with the account, and repair what differs
     Verify(verify::Verify),
+    /// Erase a person from every table, for good, and prove that nothing is left
+    Forget(forget::Forget),
     /// Print the tables as SQL, or compare them with the database
     Schema(schema::Schema),
     /// Create or upgrade the tables (sync does it too)
@@ -123,6 +126,7 @@ impl Cli {
             Command::Sync(command) => command.run(&global).await,
             Command::Status(command) => command.run(&global).await,
             Command::Verify(command) => command.run(&global).await,
+            Command::Forget(command) => command.run(&global).await,
             Command::Schema(command) => command.run(&global).await,
             Command::Migrate(command) => command.run(&global).await,
             Command::Config(command) => command.run(&global),

@@ -9,8 +9,8 @@ pub mod text;
 pub mod time;
 
 pub use object::{
-    ApiVersion, Column, Detail, Endpoint, Endpoints, Fresh, From, Gone, Object, Paging, Source, Transform,
-    Type, V3_PER_PAGE, V4_PER_PAGE, Watermark,
+    ApiVersion, Column, Detail, Endpoint, Endpoints, Fresh, From, Gone, Object, Paging, Person, Source,
+    Transform, Type, V3_PER_PAGE, V4_PER_PAGE, Watermark,
 };
 pub use row::{Batch, Quarantined, Row, Value};
 pub use time::Time;

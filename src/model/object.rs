@@ -335,6 +335,8 @@ pub struct Column {
     pub v4: From,
     /// What is done to the value on its way, where something is.
     pub transform: Transform,
+    /// What it says about whose row it is, where the row is somebody's.
+    pub person: Option<Person>,
     /// What it is; becomes the comment of the column.
     pub about: &'static str,
 }
@@ -380,6 +382,15 @@ pub enum Transform {
     WithoutApiKey,
 }
 
+/// What a column says about the person whose row it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Person {
+    /// Kit's id of the person. The row goes when the person is to be forgotten.
+    Id,
+    /// The person's address.
+    Address,
+}
+
 impl Column {
     const fn new(name: &'static str, kind: Type, about: &'static str) -> Self {
         Column {
@@ -389,6 +400,7 @@ impl Column {
             v3: From::Member(name),
             v4: From::Member(name),
             transform: Transform::None,
+            person: None,
             about,
         }
     }
@@ -467,6 +479,13 @@ impl Column {
         self.v3(From::Parent).v4(From::Parent)
     }
 
+    /// Says something about the person whose row it is.
+    #[must_use]
+    pub const fn of_person(mut self, person: Person) -> Self {
+        self.person = Some(person);
+        self
+    }
+
     /// Loses an `api_key` in its query.
     #[must_use]
     pub const fn without_api_key(mut self) -> Self {
@@ -505,12 +524,14 @@ impl Object {
         self.columns.iter().find(|column| column.v4 == From::Parent).map(|column| column.name)
     }
 
-    /// The column that holds the id of a person: whose row it is, or whose membership.
-    pub fn person_column(&self) -> Option<&'static str> {
-        match (self.table, self.column_index("subscriber_id")) {
-            ("subscribers", _) => Some("id"),
-            (_, found) => found.map(|index| self.columns[index].name),
-        }
+    /// The column that says a certain thing about the person whose row it is; none where rows are nobody's.
+    pub fn person_column(&self, person: Person) -> Option<&'static str> {
+        self.columns.iter().find(|column| column.person == Some(person)).map(|column| column.name)
+    }
+
+    /// Whether its rows are people, rather than something of people's or nobody's.
+    pub fn is_of_people(&self) -> bool {
+        self.person_column(Person::Id).is_some_and(|column| self.key == [column])
     }
 
     /// The column of the key that tells the rows of one partition apart.

@@ -51,7 +51,27 @@ impl Row {
         self.values.iter().map(size).sum::<usize>() + size(&self.extra)
     }
 
-    fn id(&self, index: usize) -> Option<i64> {
+    /// The row as a JSON object of its columns, without those it has no value for.
+    pub fn as_json(&self, object: &Object) -> String {
+        let value = |value: &Value| match value {
+            Value::Absent => None,
+            Value::Null => Some("null".to_owned()),
+            Value::Int(number) => Some(number.to_string()),
+            Value::Bool(truth) => Some(truth.to_string()),
+            Value::Text(text) => Some(serde_json::Value::from(&**text).to_string()),
+            Value::Time(time) => Some(format!("\"{}\"", time::text(*time))),
+            Value::Json(json) => Some(json.to_string()),
+        };
+        let names = object.columns.iter().map(|column| column.name).chain(["_extra"]);
+        let members: Vec<String> = names
+            .zip(self.values.iter().chain([&self.extra]))
+            .filter_map(|(name, cell)| Some(format!("\"{name}\":{}", value(cell)?)))
+            .collect();
+        format!("{{{}}}", members.join(","))
+    }
+
+    /// The id in a column, if it holds one.
+    pub fn id(&self, index: usize) -> Option<i64> {
         match self.values.get(index) {
             Some(Value::Int(id)) => Some(*id),
             _ => None,
@@ -453,6 +473,18 @@ mod tests {
         assert_eq!(value(&BROADCASTS, &batch, "send_at"), Value::Absent);
         assert!(batch.quarantined[0].row_kept);
         assert_eq!(batch.lost(), 0);
+    }
+
+    #[test]
+    fn a_row_is_shown_as_json() {
+        let batch = person(
+            r#""id": 7, "state": "active", "created_at": "2024-05-03T09:00:00Z", "first_name": null,
+            "email_address": "\"a\"@b.c", "fields": {"b": 1, "a": "x"}, "new": true"#,
+        );
+        assert_eq!(
+            batch.rows[0].as_json(&SUBSCRIBERS),
+            r#"{"id":7,"email_address":"\"a\"@b.c","first_name":null,"state":"active","created_at":"2024-05-03T09:00:00.000000Z","fields":{"a":"x","b":1},"_extra":{"new":true}}"#
+        );
     }
 
     #[test]

@@ -103,7 +103,8 @@ pub(super) struct Reading<'r> {
     pub(super) brought: Brought,
     /// Nothing of the pass is committed yet.
     pub(super) unwritten: bool,
-    /// Members of the list that were stored when this reading began, where it stops at known ones.
+    /// Members of the list that were stored when this reading began, where it stops at known ones, and people
+    /// who are forgotten. These may be in it or not: counting only those who are would need all of it to be read.
     stored: Option<u64>,
     /// Members it has met since that were not.
     unknown: u64,
@@ -318,7 +319,10 @@ impl Reading<'_> {
             let known = ids.iter().filter(|id| known.contains(id)).count();
             let stored = match self.stored {
                 Some(stored) => stored,
-                None => self.cx.store.count_where(self.plan.object, column, value).await?,
+                None => {
+                    let forgotten = self.cx.store.forgotten().await?.len() as u64;
+                    self.cx.store.count_where(self.plan.object, column, value).await? + forgotten
+                }
             };
             self.stored = Some(stored);
             self.unknown += (ids.len() - known) as u64;

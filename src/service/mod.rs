@@ -3,6 +3,7 @@
 
 mod existing;
 mod pulse;
+mod purge;
 mod session;
 
 pub use existing::existing;

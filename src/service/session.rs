@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
+use super::purge::purge;
 use crate::config::{Credential, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::kit::{Account, Auth, ClientSettings, KitClient, Ledger, Memory, Meter, Patience};
@@ -31,6 +32,8 @@ pub struct Session {
     overlap: chrono::TimeDelta,
     visibility_lag: chrono::TimeDelta,
     member_recheck: chrono::TimeDelta,
+    /// How long a tombstone stays; none means for ever.
+    purge_after: Option<chrono::TimeDelta>,
     renewal: JoinHandle<()>,
 }
 
@@ -138,6 +141,8 @@ impl Session {
                     .unwrap_or(chrono::TimeDelta::minutes(10));
                 let member_recheck = chrono::TimeDelta::from_std(settings.member_recheck)
                     .unwrap_or(chrono::TimeDelta::hours(24));
+                let purge_after =
+                    settings.purge_after.and_then(|after| chrono::TimeDelta::from_std(after).ok());
                 Ok(Session {
                     kit,
                     store,
@@ -146,6 +151,7 @@ impl Session {
                     overlap,
                     visibility_lag,
                     member_recheck,
+                    purge_after,
                     renewal,
                 })
             }
@@ -238,10 +244,19 @@ impl Session {
                 report.ended_by.get_or_insert(error);
             }
         }
-        if let Err(error) = self.store.forget_old().await {
+        if let Err(error) = self.tidy_up(stop).await {
             report.ended_by.get_or_insert(error);
         }
         report
+    }
+
+    /// Drops what is older than its retention.
+    async fn tidy_up(&self, stop: &Stop) -> Result<()> {
+        self.store.forget_old().await?;
+        match self.purge_after {
+            Some(after) => purge(&self.store, after, stop).await,
+            None => Ok(()),
+        }
     }
 
     /// Gives the lease back and closes everything in good order.

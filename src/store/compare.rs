@@ -4,7 +4,7 @@
 use chrono::SubsecRound as _;
 
 use super::connection::Connection;
-use super::{now, rows};
+use super::{forgotten, now, rows};
 use crate::error::Result;
 use crate::model::{Object, Row, Value};
 
@@ -34,7 +34,8 @@ async fn rehearse(connection: &mut Connection, object: &'static Object, batch: &
     // As exact as the least exact engine stores it, so that it is found again.
     let stamp = Value::Time(now().trunc_subsecs(6));
     let Value::Time(at) = stamp else { return Ok(Compared::default()) };
-    rows::write(connection, object, batch, at, true).await?;
+    let forgotten = forgotten::everybody(connection).await?;
+    rows::write(connection, object, batch, &forgotten, at, true).await?;
     let id = object.member_column();
     let ids = batch.iter().filter_map(|row| row.key(object).last().copied());
     let (among, values) = connection.dialect().is_among(&format!("\"{id}\""), ids);

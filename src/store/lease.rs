@@ -44,11 +44,8 @@ fn holder_of(row: &Cells) -> Holder {
     Holder { owner: shown(0), since: shown(1), until: shown(2) }
 }
 
-/// Takes the lease if it is free, expired, or held by a process of this machine that is no more.
-pub(super) async fn acquire(
-    connection: &mut Connection,
-    owner: &str,
-) -> Result<std::result::Result<Lease, Holder>> {
+/// Makes sure that the row is there.
+async fn ensure(connection: &mut Connection) -> Result<()> {
     let dialect = connection.dialect();
     let now = dialect.now();
     let free = [
@@ -60,9 +57,26 @@ pub(super) async fn acquire(
         ("expires_at", now),
     ];
     // Two that begin at once both find no row; the second waits here until the first has one.
-    connection
-        .run("look for the lease", &dialect.insert_or_update("sync_lease", &free, &["id"], &[]), &[])
-        .await?;
+    let sql = dialect.insert_or_update("sync_lease", &free, &["id"], &[]);
+    connection.run("look for the lease", &sql, &[]).await.map(drop)
+}
+
+/// Waits for the commit that is under way, and keeps everybody from making another until the transaction ends: each
+/// begins with the row of the lease. For what must not come between, and is no writer's business.
+pub(super) async fn hold_up_writers(connection: &mut Connection) -> Result<()> {
+    ensure(connection).await?;
+    let look = format!("select epoch from sync_lease where id = 1{}", connection.dialect().for_update());
+    connection.rows("hold up writers", &look, &[]).await.map(drop)
+}
+
+/// Takes the lease if it is free, expired, or held by a process of this machine that is no more.
+pub(super) async fn acquire(
+    connection: &mut Connection,
+    owner: &str,
+) -> Result<std::result::Result<Lease, Holder>> {
+    let dialect = connection.dialect();
+    let now = dialect.now();
+    ensure(connection).await?;
     let look = format!(
         "select owner, acquired_at, expires_at, epoch, expires_at > {now} from sync_lease where id = 1{}",
         dialect.for_update()

@@ -305,7 +305,7 @@ mod tests {
             let steps = [("bookkeeping", dialect.create_bookkeeping())]
                 .into_iter()
                 .chain(tables)
-                .chain([("sync_status", dialect.create_status())]);
+                .chain([("sync_status", dialect.create_status()), ("forgotten", dialect.create_forgotten())]);
             for (at, (name, text)) in steps.enumerate() {
                 let file = folder.join(format!("V{}__{name}.sql", at + 1));
                 if std::env::var_os("KITMIRROR_WRITE_MIGRATIONS").is_some() {

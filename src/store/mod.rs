@@ -4,12 +4,20 @@
 mod compare;
 mod connection;
 mod dialect;
+mod erase;
+mod file;
+mod forget;
+mod forgotten;
 mod lease;
 mod met;
 mod migrate;
+mod people;
+mod proof;
+mod quarantine;
 mod rows;
 mod schema;
 mod server;
+mod spelling;
 mod state;
 mod status;
 mod sweep;
@@ -19,9 +27,14 @@ mod transaction;
 pub use compare::Compared;
 pub use connection::{Access, Place};
 pub use dialect::Dialect;
+pub use erase::Erased;
+pub use file::Bytes;
+pub use forget::{FileProof, Proof, Somebody};
 pub use lease::{Holder, LEASE_SECONDS, Lease, owner};
 pub use met::{Met, MetStep};
 pub use migrate::{Migrated, latest, script};
+pub use people::{People, Who};
+pub use proof::Trace;
 pub use rows::Written;
 pub use schema::{Difference, relation_names};
 pub use state::{AccountNote, AccountRow, Counts, Outcome, Progress, State, Swept, Whole};
@@ -29,11 +42,12 @@ pub use status::{MirrorStatus, ObjectStatus};
 pub use sweep::{Search, Vanished};
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::error::{Error, Kind, Result};
-use crate::model::{Batch, Object, Quarantined, Row, Time};
+use crate::model::{Batch, Object, Person, Quarantined, Row, Time};
 use connection::{Connection, Then, then};
 use transaction::{Line, Work};
 
@@ -68,6 +82,8 @@ pub struct Commit {
 pub struct Store {
     line: Line,
     dialect: Dialect,
+    /// Of a SQLite database that is in one.
+    file: Option<Arc<Path>>,
     lease: Arc<std::sync::Mutex<Option<Lease>>>,
 }
 
@@ -77,7 +93,12 @@ impl Store {
     /// # Errors
     /// `Settings`, `DatabaseUnavailable`, `DatabaseRefused`.
     pub async fn open(place: &Place, access: Access) -> Result<Self> {
-        Ok(Store { line: Line::open(place, access).await?, dialect: place.dialect(), lease: Arc::default() })
+        Ok(Store {
+            line: Line::open(place, access).await?,
+            dialect: place.dialect(),
+            file: place.file().filter(|file| !file.as_os_str().is_empty()).map(Arc::from),
+            lease: Arc::default(),
+        })
     }
 
     /// Creates or upgrades the tables. Safe to start twice at once and to interrupt.
@@ -244,7 +265,11 @@ impl Store {
         let partition = partition.to_owned();
         self.transaction(move |connection| {
             let (partition, notes) = (partition.clone(), notes.clone());
-            Box::pin(async move { rows::quarantine(connection, object, &partition, &notes, now()).await })
+            Box::pin(async move {
+                let forgotten = forgotten::everybody(connection).await?;
+                let notes = without(&forgotten, object, &notes);
+                quarantine::write(connection, object, &partition, &notes, now()).await
+            })
         })
         .await
     }
@@ -315,7 +340,7 @@ impl Store {
     }
 
     /// Which of `ids` are stored; with `condition`, only those where a column has a value and whose
-    /// content has not changed since an instant.
+    /// content has not changed since an instant. People who are forgotten count as stored.
     ///
     /// # Errors
     /// Those of the database.
@@ -620,11 +645,16 @@ impl Store {
 
 async fn write_commit(connection: &mut Connection, commit: &Commit, careful: bool) -> Result<Written> {
     let now = now();
+    // Read in every commit: somebody may have been forgotten since the page was asked for.
+    let forgotten = match commit.object.person_column(Person::Id) {
+        Some(_) => forgotten::everybody(connection).await?,
+        None => People::default(),
+    };
     let (mut written, refused) =
-        rows::write(connection, commit.object, &commit.batch.rows, now, careful).await?;
-    rows::quarantine(connection, commit.object, &commit.partition, &commit.batch.quarantined, now).await?;
-    rows::quarantine(connection, commit.object, &commit.partition, &refused, now).await?;
-    written.quarantined = (commit.batch.quarantined.len() + refused.len()) as u64;
+        rows::write(connection, commit.object, &commit.batch.rows, &forgotten, now, careful).await?;
+    let notes = [without(&forgotten, commit.object, &commit.batch.quarantined), refused].concat();
+    quarantine::write(connection, commit.object, &commit.partition, &notes, now).await?;
+    written.quarantined = notes.len() as u64;
     let (own, all) = sweep::mark(connection, commit.object, &commit.partition, &commit.gone, now).await?;
     written.deleted = all;
     met::apply(connection, commit.object, &commit.partition, &commit.met).await?;
@@ -651,6 +681,11 @@ async fn write_commit(connection: &mut Connection, commit: &Commit, careful: boo
     let (run, requests, retries) = commit.run;
     state::count_run(connection, run, (requests, retries), &step).await?;
     Ok(written)
+}
+
+/// Notes but those about people who are forgotten.
+fn without(forgotten: &People, object: &Object, notes: &[Quarantined]) -> Vec<Quarantined> {
+    notes.iter().filter(|note| !quarantine::is_of(object, note, forgotten)).cloned().collect()
 }
 
 /// Our own clock: for bookkeeping, never for watermarks.

@@ -2,16 +2,12 @@
 //! statements. Written once for every dialect.
 
 use std::collections::HashSet;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash as _, Hasher as _};
 
 use super::connection::{Connection, Then, then};
-use super::tables::{REASON_KEPT, RECORD_KEPT};
+use super::forgotten;
+use super::people::People;
 use crate::error::Result;
-use crate::model::{Object, Quarantined, Row, Time, Value};
-
-/// Bytes of a quarantined record that are kept.
-const RAW_KEPT: usize = 256 << 10;
+use crate::model::{Object, Person, Quarantined, Row, Time, Value};
 
 /// What a commit did to the table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,16 +37,21 @@ impl std::ops::AddAssign for Written {
 /// The key of a row: one id, or the parent's and the person's.
 type Key = (i64, i64);
 
-/// Writes the rows of a batch; those equal to what is stored stay untouched. `careful` looks for the
-/// row a statement fails on, sets it aside and stores the others; it is only worth it after a failure.
+/// Writes the rows of a batch but those of people who are `forgotten`; those equal to what is stored stay
+/// untouched. `careful` looks for the row a statement fails on, sets it aside and stores the others; it is only
+/// worth it after a failure.
 pub(super) async fn write(
     connection: &mut Connection,
     object: &'static Object,
     rows: &[Row],
+    forgotten: &People,
     now: Time,
     careful: bool,
 ) -> Result<(Written, Vec<Quarantined>)> {
-    let rows = last_of_each_key(object, rows);
+    let mut rows = last_of_each_key(object, rows);
+    if let Some(person) = object.person_column(Person::Id).and_then(|column| object.column_index(column)) {
+        rows.retain(|row| row.id(person).is_none_or(|id| !forgotten.ids.contains(&id)));
+    }
     if rows.is_empty() {
         return Ok((Written::default(), Vec::new()));
     }
@@ -79,10 +80,7 @@ pub(super) async fn write(
 fn last_of_each_key<'r>(object: &Object, rows: &'r [Row]) -> Vec<&'r Row> {
     let positions: Vec<usize> = object.key_indexes().collect();
     let key = |row: &Row| -> Option<Key> {
-        let id = |at: usize| match row.values.get(at) {
-            Some(Value::Int(id)) => Some(*id),
-            _ => None,
-        };
+        let id = |at: usize| row.id(at);
         match positions.as_slice() {
             [only] => Some((0, id(*only)?)),
             [parent, person] => Some((id(*parent)?, id(*person)?)),
@@ -192,7 +190,7 @@ async fn write_carefully(
 
 fn set_aside(object: &Object, row: &Row, reason: String) -> Quarantined {
     let ids: Vec<String> = row.key(object).iter().map(i64::to_string).collect();
-    Quarantined { key: Some(ids.join("/")), raw: format!("{row:?}"), reason, row_kept: false }
+    Quarantined { key: Some(ids.join("/")), raw: row.as_json(object), reason, row_kept: false }
 }
 
 /// How many of the rows are stored, and how many of these are marked as gone.
@@ -287,7 +285,7 @@ async fn count(
 }
 
 /// Which of `ids` are stored; with `condition`, only those where a column has a value and whose content has not
-/// changed since an instant.
+/// changed since an instant. People who are forgotten count as stored: there is nothing to be read of them.
 pub(super) async fn known(
     connection: &mut Connection,
     object: &Object,
@@ -301,49 +299,10 @@ pub(super) async fn known(
         values.extend([Value::Text(value.into()), Value::Time(before)]);
     }
     let rows = connection.rows("look for known rows", &sql, &values).await?;
-    Ok(rows.iter().filter_map(|row| row.int(0)).collect())
-}
-
-/// Writes down what could not be stored, once per record and reason.
-pub(super) async fn quarantine(
-    connection: &mut Connection,
-    object: &'static Object,
-    partition: &str,
-    notes: &[Quarantined],
-    now: Time,
-) -> Result<()> {
-    let columns = ["object", "partition", "record", "reason", "raw", "first_seen_at", "last_seen_at"]
-        .map(|name| (name, "?"));
-    let key = ["object", "partition", "record", "reason"];
-    let sql =
-        connection.dialect().insert_or_update("sync_quarantine", &columns, &key, &["raw", "last_seen_at"]);
-    for note in notes {
-        let record = note.key.clone().unwrap_or_else(|| digest(&note.raw));
-        let storable = |text: &str| text.replace('\0', "\u{2400}");
-        let mut raw = storable(&note.raw);
-        if raw.len() > RAW_KEPT {
-            let cut = (0..=RAW_KEPT).rev().find(|at| raw.is_char_boundary(*at)).unwrap_or(0);
-            raw.truncate(cut);
-        }
-        let short = |text: &str, most: usize| storable(text).chars().take(most).collect::<String>();
-        let text = |text: &str| Value::Text(text.into());
-        let values = [
-            text(object.name),
-            text(partition),
-            text(&short(&record, RECORD_KEPT)),
-            text(&short(&note.reason, REASON_KEPT)),
-            text(&raw),
-            Value::Time(now),
-            Value::Time(now),
-        ];
-        connection.run("write to quarantine", &sql, &values).await?;
+    let mut known: HashSet<i64> = rows.iter().filter_map(|row| row.int(0)).collect();
+    if object.is_of_people() {
+        let forgotten = forgotten::everybody(connection).await?;
+        known.extend(ids.iter().filter(|id| forgotten.ids.contains(id)));
     }
-    Ok(())
-}
-
-/// Tells records without a key apart.
-fn digest(raw: &str) -> String {
-    let mut hasher = DefaultHasher::new();
-    raw.hash(&mut hasher);
-    format!("#{:016x}", hasher.finish())
+    Ok(known)
 }

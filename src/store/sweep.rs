@@ -6,7 +6,7 @@ use super::connection::Connection;
 use super::met::Met;
 use super::state::text;
 use crate::error::Result;
-use crate::model::{Object, Time, Value, objects};
+use crate::model::{Object, Person, Time, Value, objects};
 
 /// Rows looked at in one go: no transaction is open for longer than that takes.
 const ROWS: i64 = 10_000;
@@ -71,7 +71,7 @@ pub(super) async fn look(
         .filter(|row| row.is_true(1))
         .filter_map(|row| row.int(0).filter(|id| !met.contains(*id)))
         .collect();
-    let unmet = match search.object.person_column() {
+    let unmet = match search.object.person_column(Person::Id) {
         Some(_) if search.only_of_visible_people => visible(connection, unmet).await?,
         _ => unmet,
     };
@@ -137,9 +137,9 @@ pub(super) async fn mark(
             connection.run("clear sync_met", sql, &[text(child.name), text(&id.to_string())]).await?;
         }
     }
-    if object.parent().is_none() && object.person_column().is_some() {
+    if object.is_of_people() {
         for child in objects::tables().filter(|child| child.parent().is_some()) {
-            let Some(column) = child.person_column() else { continue };
+            let Some(column) = child.person_column(Person::Id) else { continue };
             count_down(connection, child, column, ids).await?;
             all += mark_where(connection, child, column, ids, None, now).await?;
         }

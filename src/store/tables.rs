@@ -106,6 +106,7 @@ pub fn all() -> Vec<Table> {
         .filter(|object| !object.is_view())
         .map(|object| of(object))
         .chain(bookkeeping())
+        .chain([forgotten()])
         .collect()
 }
 
@@ -266,4 +267,20 @@ pub fn bookkeeping() -> Vec<Table> {
             indexes: &[],
         },
     ]
+}
+
+/// Who was forgotten and must not come back. Of them it holds nothing but the number, without which they could not
+/// be told from others.
+pub fn forgotten() -> Table {
+    Table {
+        name: "sync_forgotten",
+        about: "People who were erased by `kitmirror forget`; whatever Kit still shows of them is left out. Without its \
+                row here, a person is mirrored again.",
+        fields: vec![
+            required("subscriber_id", Kind::Plain(Type::Id), "Kit's id of the person."),
+            required("forgotten_at", TIME, "When the person was erased here."),
+        ],
+        key: &["subscriber_id"],
+        indexes: &[],
+    }
 }

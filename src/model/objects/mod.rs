@@ -58,7 +58,7 @@ pub fn tables() -> impl Iterator<Item = &'static Object> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ApiVersion, Fresh, From};
+    use crate::model::{ApiVersion, Fresh, From, Person};
 
     #[test]
     fn parents_come_before_their_children() {
@@ -94,6 +94,26 @@ mod tests {
                 "{}: every key is a column",
                 object.name
             );
+        }
+    }
+
+    /// S-17. Whoever is to be forgotten is looked for by these columns.
+    #[test]
+    fn every_object_that_is_about_people_says_whose_its_rows_are() {
+        let of = |person| {
+            let all = ALL.iter().filter(move |object| object.person_column(person).is_some());
+            all.map(|object| object.name).collect::<Vec<_>>()
+        };
+        let people = ["subscribers", "cancelled_subscribers"];
+        let memberships =
+            ["form_subscriptions", "sequence_subscriptions", "tag_subscriptions", "subscriber_tags"];
+        assert_eq!(of(Person::Id), [&people[..], &memberships].concat());
+        assert_eq!(of(Person::Address), people);
+        for object in ALL {
+            let lists_people = ApiVersion::ALL.iter().filter_map(|version| object.endpoint(*version));
+            let lists_people = lists_people.into_iter().any(|endpoint| endpoint.list.starts_with("subscri"));
+            assert!(!lists_people || object.person_column(Person::Id).is_some(), "{}", object.name);
+            assert_eq!(object.is_of_people(), people.contains(&object.name), "{}", object.name);
         }
     }
 

@@ -1,10 +1,13 @@
 //! People. One row per person with the current state; two objects find them.
 
-use crate::model::{Column, Detail, Endpoint, Endpoints, Fresh, From, Gone, Object, Source, Watermark};
+use crate::model::{
+    Column, Detail, Endpoint, Endpoints, Fresh, From, Gone, Object, Person, Source, Watermark,
+};
 
 const COLUMNS: &[Column] = &[
-    Column::id("id", "Kit's id of the person.").required(),
-    Column::text("email_address", "E-mail address. Not unique: addresses move between people."),
+    Column::id("id", "Kit's id of the person.").required().of_person(Person::Id),
+    Column::text("email_address", "E-mail address. Not unique: addresses move between people.")
+        .of_person(Person::Address),
     Column::text("first_name", "First name."),
     Column::text("state", "active, inactive (not confirmed), cancelled, bounced or complained.").required(),
     Column::time("created_at", "When the person signed up, by Kit's clock.").required(),

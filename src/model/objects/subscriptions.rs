@@ -2,10 +2,11 @@
 //! the key is the pair of ids, the one both API versions can give (v4 has no subscription id).
 
 use super::lists::{FORMS, SEQUENCES, TAGS};
-use crate::model::{Column, Endpoint, Endpoints, Fresh, From, Object, Source, Watermark};
+use crate::model::{Column, Endpoint, Endpoints, Fresh, From, Object, Person, Source, Watermark};
 
 const SUBSCRIBER_ID: Column = Column::id("subscriber_id", "The person; see subscribers.")
     .required()
+    .of_person(Person::Id)
     .v3(From::Inner("subscriber", "id"))
     .v4(From::Member("id"));
 const SUBSCRIPTION_ID: Column =

@@ -21,7 +21,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{Object, Row, Time, Value, time};
 
 /// How long a statement waits for somebody else's lock before it counts as unavailable.
-const LOCK_WAIT: Duration = Duration::from_secs(30);
+pub(super) const LOCK_WAIT: Duration = Duration::from_secs(30);
 /// After how long a silent session of ours is forgotten by the server. When the line is cut so that the server does not
 /// notice, the locks of the transaction under way would otherwise be held for hours, against whoever comes next.
 /// Who holds the lease speaks every fifteen seconds.
@@ -401,6 +401,11 @@ impl Cells {
             Some(Value::Int(number)) => Some(*number),
             _ => None,
         }
+    }
+
+    /// What a column holds.
+    pub fn value(&self, index: usize) -> Value {
+        self.0.get(index).cloned().unwrap_or(Value::Null)
     }
 
     /// Whether a column holds true, however the engine writes that.

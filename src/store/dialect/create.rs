@@ -1,7 +1,7 @@
 //! The statements that make tables and views: the text of the migrations.
 
 use super::Dialect;
-use crate::model::{Object, Type};
+use crate::model::{Object, Type, objects};
 use crate::store::tables::{self, Field, Kind, Table};
 
 /// Characters of a long text that MySQL indexes; 191 of four bytes each fit into any row format.
@@ -22,6 +22,36 @@ impl Dialect {
         let tables: Vec<String> =
             tables::bookkeeping().iter().map(|table| self.create_table(table)).collect();
         tables.join("\n")
+    }
+
+    /// The statements that create the table of those who were forgotten, and indexes on what is marked as gone: a
+    /// purge looks there after every run, and must not read whole tables to find nothing.
+    pub fn create_forgotten(self) -> String {
+        let mut text = self.create_table(&tables::forgotten());
+        text.push_str("\n-- What is marked as gone, to be found when its time has come.\n");
+        for object in objects::tables() {
+            text.push_str(&self.index_of_tombstones(object.table));
+        }
+        text
+    }
+
+    fn index_of_tombstones(self, table: &str) -> String {
+        let (name, column) = (format!("{table}__deleted_at"), "_deleted_at");
+        let on = format!("{} on {} ({})", self.quoted(&name), self.quoted(table), self.quoted(column));
+        match self {
+            // Rows that are not marked cost nothing by it.
+            Dialect::Sqlite | Dialect::Postgres => {
+                format!("create index {on} where {} is not null;\n", self.quoted(column))
+            }
+            // There is no "if not exists" here, and an interrupted migration is begun again.
+            Dialect::Mysql => format!(
+                "set @make = (select if(count(*) = 0, 'create index {on}', 'do 0') from information_schema.statistics\n    \
+                 where table_schema = database() and table_name = '{table}' and index_name = '{name}');\n\
+                 prepare make from @make;\n\
+                 execute make;\n\
+                 deallocate prepare make;\n"
+            ),
+        }
     }
 
     /// The statement that creates `sync_status`: what is in the mirror, and how fresh it is.

@@ -185,6 +185,35 @@ impl Dialect {
         }
     }
 
+    /// The condition that a text or JSON in `column` holds a bound text, in whatever case of letters.
+    pub(super) fn holds(self, column: &str) -> String {
+        match self {
+            Dialect::Sqlite | Dialect::Mysql => format!("instr(lower({column}), lower(?)) > 0"),
+            Dialect::Postgres => format!("strpos(lower(cast({column} as text)), lower(?)) > 0"),
+        }
+    }
+
+    /// Finds tables and columns of which the engine has sampled a value that holds a bound text, where it shows its
+    /// samples.
+    pub(super) fn samples(self) -> Option<&'static str> {
+        match self {
+            Dialect::Postgres => Some(
+                "select cast(tablename as text), cast(attname as text) from pg_stats where schemaname = current_schema() \
+                 and strpos(lower(concat(cast(most_common_vals as text), ' ', cast(histogram_bounds as text))), lower(?)) > 0",
+            ),
+            // SQLite's are in its file; MySQL and MariaDB make them on request only, where we have no right to look.
+            Dialect::Sqlite | Dialect::Mysql => None,
+        }
+    }
+
+    /// Samples the values of a table anew, where the engine does so by itself or by an analyst's hand.
+    pub(super) fn analyze(self, table: &str) -> Option<String> {
+        match self {
+            Dialect::Sqlite | Dialect::Postgres => Some(format!("analyze {table}")),
+            Dialect::Mysql => None,
+        }
+    }
+
     /// Sets how commits are made durable, once for the whole file, where that is the program's business.
     pub(super) fn journal_mode(self) -> Option<&'static str> {
         match self {
