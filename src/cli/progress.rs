@@ -4,10 +4,11 @@
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::HashMap;
 use std::io::{self, IsTerminal as _, Write};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::kit::Meter;
 use crate::output;
 use crate::replication::{ObjectReport, Observer, PageWritten};
 use crate::store::Outcome;
@@ -77,7 +78,7 @@ impl Bar {
 }
 
 impl Observer for Progress {
-    fn object_started(&self, object: &'static str, partitions: usize) {
+    fn object_started(&self, object: &'static str, partitions: usize, _meter: &Arc<Meter>) {
         if !self.shown {
             return;
         }

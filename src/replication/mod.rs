@@ -17,7 +17,7 @@ pub use progress::{Observer, PageWritten, Silent};
 pub use stop::Stop;
 
 use futures_util::StreamExt as _;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
@@ -204,9 +204,9 @@ async fn sync_object(
     let Some(plan) = plan_object(cx, object).await? else { return Ok(None) };
     let started = Instant::now();
     let began_at = cx.kit.source_now();
-    let meter = Meter::default();
+    let meter = Arc::new(Meter::default());
     let run = cx.store.begin_run(object, plan.mode.name()).await?;
-    cx.observer.object_started(object.name, plan.partitions.len());
+    cx.observer.object_started(object.name, plan.partitions.len(), &meter);
     let tally = Mutex::new(Tally::default());
     partitions(cx, &plan, &plan.partitions, run, &meter, &tally).await;
     let again = std::mem::take(&mut lock(&tally).hidden_left);

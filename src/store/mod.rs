@@ -20,7 +20,7 @@ pub use migrate::{Migrated, latest, script};
 pub use rows::Written;
 pub use schema::{Difference, relation_names};
 pub use state::{AccountNote, AccountRow, Counts, Outcome, Progress, State};
-pub use status::{MirrorStatus, ObjectStatus};
+pub use status::{Glance, MirrorStatus, ObjectStatus, Run};
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -321,6 +321,16 @@ impl Store {
     /// Those of the database.
     pub async fn status(&self) -> Result<MirrorStatus> {
         self.read(|connection| Box::pin(async move { status::read(connection).await })).await
+    }
+
+    /// The same with the last `runs` runs of each object, asked once: a database that is away is not waited for.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn glance(&self, runs: usize) -> Result<Glance> {
+        self.line
+            .glance(move |connection| Box::pin(async move { status::glance(connection, runs).await }))
+            .await
     }
 
     /// The account the mirror belongs to, if it belongs to one yet.

@@ -22,6 +22,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// statement waits for a lock.
 const UNANSWERED: Duration = Duration::from_secs(180);
 
+/// The same for those who would rather know that it does not answer.
+const GLANCED_WITHIN: Duration = Duration::from_secs(30);
+
 /// What is done within a transaction. May be done again from its beginning.
 pub(super) type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
 
@@ -100,6 +103,32 @@ impl Line {
                     Err(error) => patience.after(error).await?,
                 }
             }
+        })
+        .await
+    }
+
+    /// Runs a reading `work` and does not wait for a database that is away: for whoever shows just that. Only a
+    /// connection that was forgotten since it was last used is replaced.
+    pub(super) async fn glance<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> Fn(&'c mut Connection) -> Work<'c, T> + Send + Sync + 'static,
+    {
+        let mut wire = Arc::clone(&self.0).lock_owned().await;
+        owned_task(async move {
+            let is_kept = wire.connection.is_some();
+            let looked = tokio::time::timeout(GLANCED_WITHIN, async {
+                match wire.look(&work).await {
+                    Err(error) if is_kept && then(&error) == Then::Reconnect => wire.look(&work).await,
+                    result => result,
+                }
+            })
+            .await;
+            looked.unwrap_or_else(|_| {
+                // In the middle of something, and not to be used again.
+                wire.connection = None;
+                Err(super::connection::unanswered(GLANCED_WITHIN))
+            })
         })
         .await
     }
