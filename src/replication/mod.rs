@@ -19,6 +19,7 @@ pub use stop::Stop;
 use futures_util::StreamExt as _;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use tracing::Instrument as _;
 
 use crate::error::{Error, Kind, Result};
 use crate::kit::{Meter, Patience};
@@ -120,7 +121,8 @@ pub async fn run(cx: &Context<'_>, request: &Request) -> Report {
             let read = report.objects.iter().find(|one| one.object == parent.name);
             read.is_some_and(|one| !one.outcome.is_whole())
         });
-        match sync_object(cx, object, orphaned).await {
+        let span = tracing::info_span!("object", object = %object.name);
+        match sync_object(cx, object, orphaned).instrument(span).await {
             Ok(Some((one, fatal))) => {
                 report.objects.push(one);
                 if fatal.is_some() {

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
+use tracing::Instrument as _;
 
 use super::connection::{Access, Connection, Place, Then, then};
 use super::lease::{self, Lease};
@@ -337,7 +338,7 @@ impl Patience {
 
 /// Lets `work` run to its end whatever happens to the caller.
 async fn owned_task<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    match tokio::spawn(work).await {
+    match tokio::spawn(work.in_current_span()).await {
         Ok(result) => result,
         Err(error) => Err(Error::new(Kind::Internal, "a database task ended in a panic").because(error)),
     }
