@@ -1,15 +1,26 @@
 //! Results on stdout: tables for people, JSON for scripts. Progress and messages go to stderr.
 
+mod stream;
+
+pub use stream::{BARS, LogLine, LogLines};
+
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+use stream::{STDERR, STDOUT};
 
 use crate::error::Error;
+use crate::model::time;
 
-/// Prints a line of a result.
+/// Whether everything on stderr is JSON, messages too.
+static FOR_MACHINES: AtomicBool = AtomicBool::new(false);
+
+/// Prints a line of a result, after everything that was said before.
 pub fn line(text: impl std::fmt::Display) {
-    // A reader that went away (`| head`) is no reason to fail.
-    let _ = writeln!(io::stdout().lock(), "{text}");
+    STDERR.flush();
+    STDOUT.tell(format!("{text}\n").as_bytes());
+    STDOUT.flush();
 }
 
 /// Prints a result as JSON.
@@ -19,12 +30,53 @@ pub fn json(value: &impl Serialize) {
 
 /// Prints a message for the person at the terminal.
 pub fn note(text: impl std::fmt::Display) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    if is_for_machines() {
+        record(&serde_json::json!({ "level": "INFO", "message": text.to_string() }));
+    } else {
+        STDERR.tell(format!("{text}\n").as_bytes());
+    }
 }
 
 /// Prints an error: what failed and why, then what to do about it.
 pub fn error(error: &Error) {
-    note(format_args!("error: {}\n  {}", escaped(&error.one_line()), error.advice()));
+    let (what, kind, advice) = (escaped(&error.one_line()), error.kind().name(), error.advice());
+    if is_for_machines() {
+        record(
+            &serde_json::json!({ "level": "ERROR", "message": what, "error.kind": kind, "error.advice": advice }),
+        );
+    } else {
+        note(format_args!("error: {what}\n  {advice}"));
+    }
+}
+
+/// From now on messages are JSON, one a line, as log lines are then.
+pub fn speak_json() {
+    FOR_MACHINES.store(true, Ordering::Relaxed);
+}
+
+fn is_for_machines() -> bool {
+    FOR_MACHINES.load(Ordering::Relaxed)
+}
+
+/// Prints a message in the form of a log line.
+fn record(fields: &serde_json::Value) {
+    let mut line = serde_json::json!({ "timestamp": time::text(chrono::Utc::now()) });
+    if let (Some(line), Some(fields)) = (line.as_object_mut(), fields.as_object()) {
+        line.extend(fields.clone());
+    }
+    STDERR.tell(format!("{line}\n").as_bytes());
+}
+
+/// Waits until all that was said is written, for a reader that takes nothing a few seconds at most. For the end of
+/// the program.
+pub fn flush() {
+    STDERR.flush();
+    STDOUT.flush();
+}
+
+/// Log lines that were lost because nobody read them, since the start.
+pub fn lost_lines() -> u64 {
+    STDERR.lost()
 }
 
 /// Whether stdout is a terminal that wants colour.

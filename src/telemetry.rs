@@ -1,6 +1,6 @@
 //! Logging: text for people, JSON for machines, both through a writer of the caller's choice.
 //!
-//! Two promises hold whatever the user asks for: crates that would log URLs with a secret in them stay at
+//! Two promises hold whatever the user asks for: other crates, which would log URLs with a secret in them, stay at
 //! `warn`, and no value can forge a line or drive a terminal. When and where to log is each module's own matter.
 
 use std::fmt::{self, Write as _};
@@ -9,7 +9,7 @@ use tracing::field::Field;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::Registry;
 use tracing_subscriber::field::MakeExt;
-use tracing_subscriber::filter::{EnvFilter, FilterExt, FilterFn, LevelFilter, filter_fn};
+use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Writer, debug_fn, format};
 use tracing_subscriber::fmt::time::FormatTime;
@@ -21,7 +21,7 @@ use crate::config::LogFormat;
 /// Starts logging for the whole process.
 ///
 /// `level` is the least important level that is written; the variable `RUST_LOG` refines it per target, except
-/// for the crates in [`CAPPED`]. `ansi` colours the text format. `writer` gets each line in one write; give one
+/// for other crates than ours. `ansi` colours the text format. `writer` gets each line in one write; give one
 /// that suspends the progress bars where there are any. An unusable `RUST_LOG` is left out, with a warning.
 ///
 /// # Errors
@@ -39,19 +39,18 @@ where
     Ok(())
 }
 
-/// Crates held at `warn`, by the beginning of their targets.
+/// Whether a line may be shown at all. Others than ours are held at `warn`.
 ///
-/// At `debug` they print request URLs, and a v3 URL carries the account's secret in its query; the database
+/// At `debug`, HTTP crates print request URLs, and a v3 URL carries the account's secret in its query; database
 /// crates print statements and connection parameters. No wish for more output is worth that.
-const CAPPED: [&str; 8] =
-    ["reqwest", "hyper", "h2", "rustls", "tokio_rustls", "tower_http", "sqlx", "refinery"];
-
 fn within_cap(metadata: &Metadata<'_>) -> bool {
+    let target = metadata.target();
     // What a database server says by itself may quote a value, and is told by the error that follows it.
-    if metadata.target().starts_with("sqlx::postgres::notice") {
+    if target.starts_with("sqlx::postgres::notice") {
         return false;
     }
-    *metadata.level() <= Level::WARN || !CAPPED.iter().any(|name| metadata.target().starts_with(name))
+    let ours = target.strip_prefix("kitmirror").is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+    ours || *metadata.level() <= Level::WARN
 }
 
 /// The filter for a level and its refinement, and whether the refinement had to be left out.
@@ -66,14 +65,16 @@ fn subscriber<W>(filter: EnvFilter, format: LogFormat, ansi: bool, writer: W) ->
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    // Without the hint every disabled `trace!` of every crate would be asked about at run time.
-    let cap: FilterFn<_> =
-        filter_fn(within_cap as fn(&Metadata<'_>) -> bool).with_max_level_hint(LevelFilter::TRACE);
     // A failed write must not be reported with `eprintln!`, which panics when stderr is what failed.
     let lines =
         tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(ansi).log_internal_errors(false);
     // At `info` our messages stand for themselves; who asks for more wants to know where a line is from.
     let detailed = filter.max_level_hint().is_none_or(|level| level > LevelFilter::INFO);
+    // What a line is within (object, partition, page) is such detail, too. Machines get it always.
+    let within = detailed || format == LogFormat::Json;
+    // Without the hint every disabled `trace!` of every crate would be asked about at run time.
+    let cap = filter_fn(move |metadata| within_cap(metadata) && (within || !metadata.is_span()))
+        .with_max_level_hint(LevelFilter::TRACE);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
         LogFormat::Text => {
             let line = self::format().compact().with_timer(UtcSeconds).with_target(detailed).with_ansi(ansi);
@@ -200,6 +201,8 @@ mod tests {
                     tracing::debug!(target: "sqlx::query", url, "summary");
                     tracing::info!(target: "sqlx_postgres::connection", url, "notice");
                     tracing::info!(target: "refinery_core::traits", url, "applying");
+                    tracing::debug!(target: "a_crate_to_come", url, "chatting");
+                    tracing::debug!(target: "kitmirrored", url, "of another name");
                     let _entered = tracing::debug_span!(target: "hyper::proto", "request", url).entered();
                     tracing::trace!(target: "kitmirror::kit", "ours is shown");
                     tracing::warn!(target: "sqlx::query", "slow statement");
@@ -217,7 +220,7 @@ mod tests {
         let name =
             "x\n2024-05-04T10:00:01Z  INFO all is well\r\u{1b}[2J\u{7}\u{9b}31m\u{7f}\u{202e}\u{2028}\0";
         for ansi in [false, true] {
-            let lines = logged_with("info", "", LogFormat::Text, ansi, || {
+            let lines = logged_with("debug", "", LogFormat::Text, ansi, || {
                 let _entered = tracing::info_span!("object", span_name = %name).entered();
                 tracing::info!(shown = %name, debugged = ?name, plain = name, "Wrote {name}");
             });
@@ -242,6 +245,20 @@ mod tests {
         let (time, rest) = lines[0].split_once(' ').unwrap();
         chrono::NaiveDateTime::parse_from_str(time, "%Y-%m-%dT%H:%M:%SZ").unwrap();
         assert_eq!(rest, " INFO Wrote page rows=50\n");
+    }
+
+    #[test]
+    fn what_a_line_is_within_is_shown_once_somebody_asks_for_detail_and_to_machines_always() {
+        let event = || {
+            let _object = tracing::info_span!("object", object = %"tags").entered();
+            let _page = tracing::info_span!("page", page = 3).entered();
+            tracing::info!("here");
+        };
+        assert!(logged(event)[0].ends_with("INFO here\n"), "{:?}", logged(event));
+        let text = logged_with("debug", "", LogFormat::Text, false, event).concat();
+        assert!(text.contains("object=tags") && text.contains("page=3"), "{text}");
+        let json = logged_with("info", "", LogFormat::Json, false, event).concat();
+        assert!(json.contains(r#"{"object":"tags","name":"object"}"#) && json.contains(r#""page":3"#), "{json}");
     }
 
     #[test]

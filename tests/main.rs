@@ -1,7 +1,8 @@
-//! What is the same on every engine, tried on SQLite: the command line and the fixtures.
+//! What is the same on every engine, tried on SQLite: the command line, the logs and the fixtures.
 
 mod cli;
 mod fixtures;
+mod logs;
 #[expect(dead_code, unused_imports, reason = "a target uses what its engine needs")]
 mod support;
 

@@ -4,6 +4,7 @@ use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
 use super::Cli;
+use crate::output;
 
 /// Prints a completion script for a shell.
 #[derive(Debug, Args)]
@@ -18,7 +19,10 @@ pub struct Completions {
 
 impl Completions {
     pub(super) fn run(self) -> u8 {
-        clap_complete::generate(self.shell, &mut Cli::command(), "kitmirror", &mut std::io::stdout());
+        // Not into stdout itself: it panics when the reader is gone.
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "kitmirror", &mut script);
+        output::line(String::from_utf8_lossy(&script).trim_end());
         0
     }
 }

@@ -16,7 +16,9 @@ mod sync;
 mod verify;
 
 use clap::{Args, Parser, Subcommand};
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::collections::BTreeMap;
+use std::panic::PanicHookInfo;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -102,17 +104,31 @@ enum Command {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    std::panic::set_hook(Box::new(tell_of_panic));
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             output::error(&Error::new(Kind::Internal, "could not start").because(error));
+            output::flush();
             return ExitCode::from(1);
         }
     };
     let code = runtime.block_on(cli.run());
     // Blocking look-ups of names may still be waiting; nobody needs their answers.
     runtime.shutdown_background();
+    output::flush();
     ExitCode::from(code)
+}
+
+/// Tells of a panic in the way of all other messages, which a full pipe does not hold up.
+fn tell_of_panic(panic: &PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let what = format!("thread \"{}\" {panic}", thread.name().unwrap_or("unnamed"));
+    output::error(&Error::new(Kind::Internal, what));
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        output::note(backtrace);
+    }
 }
 
 impl Cli {
@@ -211,8 +227,11 @@ impl Global {
             (false, 1) => LogLevel::Debug,
             (false, _) => LogLevel::Trace,
         };
+        if format == LogFormat::Json {
+            output::speak_json();
+        }
         // Only the first call counts; a second one in a process is none of its business.
-        let _ = telemetry::init(level.as_str(), format, output::coloured_stderr(), progress::LogLines);
+        let _ = telemetry::init(level.as_str(), format, output::coloured_stderr(), output::LogLines);
     }
 }
 

@@ -1,19 +1,16 @@
 //! Progress for people: bars on a terminal, nothing elsewhere (the log has a line per object). Log lines
 //! are written above the bars.
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::HashMap;
-use std::io::{self, IsTerminal as _, Write};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::io::{self, IsTerminal as _};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tracing_subscriber::fmt::MakeWriter;
 
-use crate::output;
+use crate::kit::Meter;
+use crate::output::{self, BARS};
 use crate::replication::{ObjectReport, Observer, PageWritten};
 use crate::store::Outcome;
-
-/// All bars of the process, which log lines have to respect.
-static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// Bars for a run.
 pub struct Progress {
@@ -77,7 +74,7 @@ impl Bar {
 }
 
 impl Observer for Progress {
-    fn object_started(&self, object: &'static str, partitions: usize) {
+    fn object_started(&self, object: &'static str, partitions: usize, _meter: &Arc<Meter>) {
         if !self.shown {
             return;
         }
@@ -122,33 +119,5 @@ impl Observer for Progress {
                 bar.bar.abandon();
             }
         });
-    }
-}
-
-/// Writes log lines to stderr, above the bars.
-#[derive(Debug, Clone, Copy)]
-pub struct LogLines;
-
-impl<'a> MakeWriter<'a> for LogLines {
-    type Writer = LogLine;
-
-    fn make_writer(&'a self) -> Self::Writer {
-        LogLine
-    }
-}
-
-/// One log line.
-#[derive(Debug)]
-pub struct LogLine;
-
-impl Write for LogLine {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // Fields that are for machines only leave the blanks between them behind.
-        let shown = line.trim_ascii_end();
-        BARS.suspend(|| io::stderr().lock().write_all(&[shown, b"\n"].concat())).map(|()| line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
     }
 }

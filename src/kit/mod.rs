@@ -44,6 +44,7 @@ pub struct ClientSettings {
 pub struct Meter {
     requests: AtomicU64,
     retries: AtomicU64,
+    throttled: AtomicU64,
 }
 
 impl Meter {
@@ -55,6 +56,11 @@ impl Meter {
     /// Requests that were sent again.
     pub fn retries(&self) -> u64 {
         self.retries.load(Ordering::Relaxed)
+    }
+
+    /// Answers that were 429.
+    pub fn throttled(&self) -> u64 {
+        self.throttled.load(Ordering::Relaxed)
     }
 }
 
@@ -241,11 +247,12 @@ impl KitClient {
         loop {
             self.limiter.acquire().await?;
             meter.requests.fetch_add(1, Ordering::Relaxed);
-            let failure = match self.attempt(http, read).await {
+            let failure = match self.attempt(http, path, read).await {
                 Ok(value) => return Ok(value),
                 Err(failure) => failure,
             };
             if let Failure::Throttled(requested) = &failure {
+                meter.throttled.fetch_add(1, Ordering::Relaxed);
                 self.limiter.pause(Duration::ZERO, requested.is_none());
             }
             match attempts.after(&failure, started.elapsed(), patience, fastrand::f64()) {
@@ -274,10 +281,22 @@ impl KitClient {
     async fn attempt<T>(
         &self,
         http: &HttpRequest,
+        path: &str,
         read: &(dyn Fn(Answer) -> Result<T, Unreadable> + Sync),
     ) -> Result<T, Failure> {
+        let sent = Instant::now();
         let raw = self.transport.get(http).await?;
         self.clock.observe(raw.date);
+        tracing::debug!(
+            http.path = path,
+            http.status = raw.status,
+            http.bytes = raw.body.len(),
+            http.duration_ms = sent.elapsed().as_millis() as u64,
+            "GET {path}: {} with {} bytes in {} ms",
+            raw.status,
+            raw.body.len(),
+            sent.elapsed().as_millis()
+        );
         // A date is meant by the clock of whoever sent it; ours may be hours off.
         let now = raw.date.unwrap_or_else(SystemTime::now);
         let retry_after = raw.retry_after.as_deref().and_then(|value| retry::retry_after(value, now));

@@ -1,8 +1,9 @@
 //! The loop over the pages of one partition, readable from top to bottom.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::time::{Duration, Instant};
+use tracing::Instrument as _;
 
 use super::pass::{Pass, Seen, Terms, Turn};
 use super::plan::{Mode, ObjectPlan, PartitionPlan};
@@ -86,10 +87,12 @@ pub async fn extract(
         meter,
         brought: Brought::default(),
         unwritten: true,
+        asked: AtomicU64::new(0),
         stored: None,
         unknown: 0,
     };
-    let ended = reading.pages().await?;
+    let span = tracing::info_span!("partition", partition = %partition.partition);
+    let ended = reading.pages().instrument(span).await?;
     Ok((ended, reading.brought))
 }
 
@@ -101,6 +104,8 @@ pub(super) struct Reading<'r> {
     run: i64,
     pub(super) meter: &'r Meter,
     pub(super) brought: Brought,
+    /// Pages asked for.
+    asked: AtomicU64,
     /// Nothing of the pass is committed yet.
     pub(super) unwritten: bool,
     /// Members of the list that were stored when this reading began, where it stops at known ones, and people
@@ -267,6 +272,7 @@ impl Reading<'_> {
     /// The next page with its records complete, or nothing when somebody asked us to stop meanwhile.
     async fn fetch(&self, pass: &Pass) -> Result<Option<Page>> {
         let request = pass.request();
+        let span = tracing::info_span!("page", page = self.asked.fetch_add(1, Ordering::Relaxed) + 1);
         let fetching = async {
             let page = self.cx.kit.page(&request, self.meter).await?;
             match self.plan.endpoint.detail {
@@ -278,7 +284,7 @@ impl Reading<'_> {
             // In this order: after the wish to stop no request is begun, however fast Kit answers.
             biased;
             () = self.cx.stop.requested() => Ok(None),
-            page = fetching => page.map(Some),
+            page = fetching.instrument(span) => page.map(Some),
         }
     }
 

@@ -21,8 +21,9 @@ pub use reconcile::Held;
 pub use stop::Stop;
 
 use futures_util::StreamExt as _;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use tracing::Instrument as _;
 
 use crate::error::{Error, Kind, Result};
 use crate::kit::{Meter, Patience};
@@ -137,7 +138,8 @@ pub async fn run(cx: &Context<'_>, request: &Request) -> Report {
         let fresh = object.parent().is_some_and(|parent| {
             report.objects.iter().any(|one| one.object == parent.name && one.outcome.is_whole())
         });
-        match sync_object(cx, object, fresh, orphaned).await {
+        let span = tracing::info_span!("object", object = %object.name);
+        match sync_object(cx, object, fresh, orphaned).instrument(span).await {
             Ok(Some((one, fatal))) => {
                 report.objects.push(one);
                 if fatal.is_some() {
@@ -278,9 +280,9 @@ async fn read_object(
     let object = plan.object;
     let started = Instant::now();
     let began_at = cx.kit.source_now();
-    let meter = Meter::default();
+    let meter = Arc::new(Meter::default());
     let run = cx.store.begin_run(object, plan.mode.name()).await?;
-    cx.observer.object_started(object.name, plan.partitions.len());
+    cx.observer.object_started(object.name, plan.partitions.len(), &meter);
     let tally = Mutex::new(Tally::default());
     partitions(cx, plan, &plan.partitions, run, &meter, &tally).await;
     let again = std::mem::take(&mut lock(&tally).hidden_left);

@@ -1,7 +1,10 @@
 //! What happens, as it happens: for progress bars, log lines and metrics. The extractor tells; who
 //! listens decides what to make of it.
 
+use std::sync::Arc;
+
 use super::ObjectReport;
+use crate::kit::Meter;
 use crate::store::Written;
 
 /// A page, or a run of pages, was committed.
@@ -23,8 +26,8 @@ pub struct PageWritten<'p> {
 
 /// Listens to a run. Called from the tasks that do the work: must not block.
 pub trait Observer: Send + Sync {
-    /// The run of an object begins, with this many partitions to read.
-    fn object_started(&self, _object: &'static str, _partitions: usize) {}
+    /// The run of an object begins, with this many partitions to read. The meter goes on counting what it costs.
+    fn object_started(&self, _object: &'static str, _partitions: usize, _meter: &Arc<Meter>) {}
     /// A page was committed.
     fn page_written(&self, _page: &PageWritten<'_>) {}
     /// A partition is complete.

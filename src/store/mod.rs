@@ -38,7 +38,7 @@ pub use proof::Trace;
 pub use rows::Written;
 pub use schema::{Difference, relation_names};
 pub use state::{AccountNote, AccountRow, Counts, Outcome, Progress, State, Swept, Whole};
-pub use status::{MirrorStatus, ObjectStatus};
+pub use status::{Glance, MirrorStatus, ObjectStatus, Run};
 pub use sweep::{Search, Vanished};
 
 use std::collections::HashSet;
@@ -364,6 +364,16 @@ impl Store {
     /// Those of the database.
     pub async fn status(&self) -> Result<MirrorStatus> {
         self.read(|connection| Box::pin(async move { status::read(connection).await })).await
+    }
+
+    /// The same with the last `runs` runs of each object, asked once: a database that is away is not waited for.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn glance(&self, runs: usize) -> Result<Glance> {
+        self.line
+            .glance(move |connection| Box::pin(async move { status::glance(connection, runs).await }))
+            .await
     }
 
     /// The keys that the pass under way over a partition has met, as far as they are committed.

@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
-use super::connection::Connection;
+use super::connection::{Cells, Connection};
+use super::state::text;
 use crate::error::Result;
-use crate::model::objects;
+use crate::model::{Time, objects};
 
 /// One object as `status` shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -50,13 +51,72 @@ pub struct MirrorStatus {
     pub objects: Vec<ObjectStatus>,
 }
 
+/// One run of one object, as `sync_runs` has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// Whose run.
+    pub object: String,
+    /// full, incremental or reconcile.
+    pub mode: String,
+    /// running, complete, incomplete, failed, unavailable, stopped or interrupted.
+    pub outcome: String,
+    /// When it began.
+    pub started_at: Option<Time>,
+    /// When it ended, if it has.
+    pub finished_at: Option<Time>,
+    /// Records read.
+    pub rows_read: i64,
+    /// Rows that were new, had changed, or were found gone.
+    pub rows_changed: i64,
+}
+
+/// The whole mirror, and the last runs that made it what it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Glance {
+    /// What is in the mirror.
+    pub status: MirrorStatus,
+    /// The last runs of each object, oldest first.
+    pub runs: Vec<Run>,
+}
+
+pub(super) async fn glance(connection: &mut Connection, runs: usize) -> Result<Glance> {
+    Ok(Glance { status: read(connection).await?, runs: last_runs(connection, runs).await? })
+}
+
+/// The last runs of each object. One limited look-up per object in one statement: by the index, however many
+/// runs there are.
+async fn last_runs(connection: &mut Connection, count: usize) -> Result<Vec<Run>> {
+    let of_one = |at: usize| {
+        format!(
+            "select * from (select id, object, mode, outcome, started_at, finished_at, rows_read, \
+             rows_inserted + rows_updated + rows_deleted from sync_runs where object = ? \
+             order by id desc limit {count}) r{at}"
+        )
+    };
+    let names = objects::names();
+    let sql = (0..names.len()).map(of_one).collect::<Vec<_>>().join(" union all ");
+    let values: Vec<_> = names.iter().map(|name| text(name)).collect();
+    let mut rows = connection.rows("read sync_runs", &sql, &values).await?;
+    rows.sort_by_key(|row| row.int(0));
+    let run = |row: &Cells| Run {
+        object: row.text(1).unwrap_or_default().to_owned(),
+        mode: row.text(2).unwrap_or_default().to_owned(),
+        outcome: row.text(3).unwrap_or_default().to_owned(),
+        started_at: row.time(4),
+        finished_at: row.time(5),
+        rows_read: row.int(6).unwrap_or(0),
+        rows_changed: row.int(7).unwrap_or(0),
+    };
+    Ok(rows.iter().map(run).collect())
+}
+
 pub(super) async fn read(connection: &mut Connection) -> Result<MirrorStatus> {
     let sql = "select s.object, s.state, s.\"rows\", s.newest_row, s.last_complete_at, s.lag_seconds, s.last_error, s.last_error_advice, \
                r.mode, r.outcome, (select count(*) from sync_quarantine q where q.object = s.object), \
                s.last_reconcile_at, s.reconcile_lag_seconds, s.held_deletions \
                from sync_status s left join sync_runs r on r.id = (select max(id) from sync_runs l where l.object = s.object)";
     let rows = connection.rows("read sync_status", sql, &[]).await?;
-    let owned = |row: &super::connection::Cells, at| row.shown(at);
+    let owned = |row: &Cells, at| row.shown(at);
     let mut all: Vec<ObjectStatus> = rows
         .iter()
         .map(|row| ObjectStatus {

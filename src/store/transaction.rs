@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
+use tracing::Instrument as _;
 
 use super::connection::{Access, Connection, Place, Then, then};
 use super::lease::{self, Lease};
@@ -21,6 +22,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A server that does not answer for so long is given up, and another connection tried. Well over the time that a
 /// statement waits for a lock.
 const UNANSWERED: Duration = Duration::from_secs(180);
+
+/// The same for those who would rather know that it does not answer.
+const GLANCED_WITHIN: Duration = Duration::from_secs(30);
 
 /// What is done within a transaction. May be done again from its beginning.
 pub(super) type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
@@ -100,6 +104,32 @@ impl Line {
                     Err(error) => patience.after(error).await?,
                 }
             }
+        })
+        .await
+    }
+
+    /// Runs a reading `work` and does not wait for a database that is away: for whoever shows just that. Only a
+    /// connection that was forgotten since it was last used is replaced.
+    pub(super) async fn glance<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> Fn(&'c mut Connection) -> Work<'c, T> + Send + Sync + 'static,
+    {
+        let mut wire = Arc::clone(&self.0).lock_owned().await;
+        owned_task(async move {
+            let is_kept = wire.connection.is_some();
+            let looked = tokio::time::timeout(GLANCED_WITHIN, async {
+                match wire.look(&work).await {
+                    Err(error) if is_kept && then(&error) == Then::Reconnect => wire.look(&work).await,
+                    result => result,
+                }
+            })
+            .await;
+            looked.unwrap_or_else(|_| {
+                // In the middle of something, and not to be used again.
+                wire.connection = None;
+                Err(super::connection::unanswered(GLANCED_WITHIN))
+            })
         })
         .await
     }
@@ -308,7 +338,7 @@ impl Patience {
 
 /// Lets `work` run to its end whatever happens to the caller.
 async fn owned_task<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    match tokio::spawn(work).await {
+    match tokio::spawn(work.in_current_span()).await {
         Ok(result) => result,
         Err(error) => Err(Error::new(Kind::Internal, "a database task ended in a panic").because(error)),
     }

@@ -129,6 +129,26 @@ impl Running {
         }
     }
 
+    /// Waits for its end and reads what it said only then: its pipes are full when they are full.
+    pub async fn end_unread(mut self) -> Ran {
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        ended.expect("the process ends in time").expect("its end can be waited for");
+        let took = self.since.elapsed();
+        Ran { took, ..self.end().await }
+    }
+
+    /// Waits for its end; nobody listens: its pipes are closed at the other side.
+    pub async fn end_unheard(mut self) -> Ran {
+        drop((self.child.stdout.take(), self.child.stderr.take()));
+        self.end().await
+    }
+
+    /// Waits for its end and begins to read what it says after a while.
+    pub async fn end_heard_after(self, pause: Duration) -> Ran {
+        tokio::time::sleep(pause).await;
+        self.end().await
+    }
+
     /// Waits for its end; with the most memory it ever had resident, in KiB.
     pub async fn end_with_peak(self) -> (Ran, u64) {
         let status = format!("/proc/{}/status", self.id());
