@@ -271,7 +271,11 @@ mod tests {
 
     fn stream(reader: &Reader) -> Stream {
         let (lines, losses) = (reader.clone(), reader.clone());
-        Stream::new(SOON, move |text| lines.take(text), move |lost| losses.take(format!("{lost} lost").as_bytes()))
+        Stream::new(
+            SOON,
+            move |text| lines.take(text),
+            move |lost| losses.take(format!("{lost} lost").as_bytes()),
+        )
     }
 
     /// K-10.

@@ -225,29 +225,25 @@ impl Session {
             accept_deletions,
             plain_lists_show_everybody: &proven,
         };
-        let report = match work {
+        let mut report = match work {
             Work::Run(request) => replication::run(&cx, request).await,
             Work::Repair(lists) => replication::repair(&cx, lists).await,
         };
-        self.remember(report, &findings, &proven).await
-    }
-
-    /// Writes down what was learned on the way, and drops what is older than its retention.
-    async fn remember(&self, mut report: Report, findings: &Findings, proven: &AtomicBool) -> Report {
-        if proven.load(Ordering::Relaxed) && !findings.v3_plain_lists_show_everybody {
-            let learned = Findings { v3_plain_lists_show_everybody: true };
-            let written = match serde_json::to_string(&learned) {
-                Ok(json) => self.store.set_note(AccountNote::Findings, json).await,
-                Err(_) => Ok(()),
-            };
-            if let Err(error) = written {
+        let learned = proven.load(Ordering::Relaxed) && !findings.v3_plain_lists_show_everybody;
+        for kept in [if learned { self.remember().await } else { Ok(()) }, self.tidy_up(stop).await] {
+            if let Err(error) = kept {
                 report.ended_by.get_or_insert(error);
             }
         }
-        if let Err(error) = self.tidy_up(stop).await {
-            report.ended_by.get_or_insert(error);
-        }
         report
+    }
+
+    /// Writes down what was learned about v3's lists on the way.
+    async fn remember(&self) -> Result<()> {
+        let learned = Findings { v3_plain_lists_show_everybody: true };
+        let json = serde_json::to_string(&learned)
+            .map_err(|error| Error::new(Kind::Internal, "could not write down a finding").because(error))?;
+        self.store.set_note(AccountNote::Findings, json).await
     }
 
     /// Drops what is older than its retention.
