@@ -12,6 +12,8 @@ create table if not exists `sync_state` (
     `reconcile_requested_at` datetime(6) comment 'When a reconcile was asked for that has not been tried yet.',
     `reconciled_at` datetime(6) comment 'When vanished rows were last looked for and marked.',
     `held_deletions` bigint comment 'Rows that the last reconcile did not meet and left alone, because there were too many or it had doubts.',
+    `counted` bigint comment 'Members that Kit counted when the last complete pass was planned.',
+    `counted_since` datetime(6) comment 'When a pass first was complete with that count.',
     `unavailable` tinyint(1) not null default false comment 'Whether Kit refuses it to this account.',
     `last_error` longtext comment 'What failed last, if it has not succeeded since.',
     `last_error_advice` longtext comment 'What to do about it.',

@@ -12,6 +12,8 @@ create table "sync_state" (
     "reconcile_requested_at" timestamp with time zone, -- When a reconcile was asked for that has not been tried yet.
     "reconciled_at" timestamp with time zone, -- When vanished rows were last looked for and marked.
     "held_deletions" bigint, -- Rows that the last reconcile did not meet and left alone, because there were too many or it had doubts.
+    "counted" bigint, -- Members that Kit counted when the last complete pass was planned.
+    "counted_since" timestamp with time zone, -- When a pass first was complete with that count.
     "unavailable" boolean not null default false, -- Whether Kit refuses it to this account.
     "last_error" text, -- What failed last, if it has not succeeded since.
     "last_error_advice" text, -- What to do about it.
@@ -31,6 +33,8 @@ comment on column "sync_state"."full_requested_at" is 'When a full load was aske
 comment on column "sync_state"."reconcile_requested_at" is 'When a reconcile was asked for that has not been tried yet.';
 comment on column "sync_state"."reconciled_at" is 'When vanished rows were last looked for and marked.';
 comment on column "sync_state"."held_deletions" is 'Rows that the last reconcile did not meet and left alone, because there were too many or it had doubts.';
+comment on column "sync_state"."counted" is 'Members that Kit counted when the last complete pass was planned.';
+comment on column "sync_state"."counted_since" is 'When a pass first was complete with that count.';
 comment on column "sync_state"."unavailable" is 'Whether Kit refuses it to this account.';
 comment on column "sync_state"."last_error" is 'What failed last, if it has not succeeded since.';
 comment on column "sync_state"."last_error_advice" is 'What to do about it.';

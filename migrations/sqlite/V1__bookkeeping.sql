@@ -12,6 +12,8 @@ create table "sync_state" (
     "reconcile_requested_at" text, -- When a reconcile was asked for that has not been tried yet.
     "reconciled_at" text, -- When vanished rows were last looked for and marked.
     "held_deletions" integer, -- Rows that the last reconcile did not meet and left alone, because there were too many or it had doubts.
+    "counted" integer, -- Members that Kit counted when the last complete pass was planned.
+    "counted_since" text, -- When a pass first was complete with that count.
     "unavailable" integer not null default false, -- Whether Kit refuses it to this account.
     "last_error" text, -- What failed last, if it has not succeeded since.
     "last_error_advice" text, -- What to do about it.
