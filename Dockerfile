@@ -1,4 +1,4 @@
-# The image of kitmirror: one binary, the C library it is linked against, root certificates. There is no shell in it.
+# The image of kitmirror: one binary, the C library it is linked against, root certificates. No shell, no OpenSSL.
 #
 #   docker build -t kitmirror .
 #   docker run --rm kitmirror --help
@@ -27,12 +27,14 @@ RUN touch build.rs src/main.rs src/lib.rs \
 RUN install -d -o 65532 -g 65532 /data
 
 
-FROM gcr.io/distroless/cc-debian13:nonroot
+FROM gcr.io/distroless/base-nossl-debian13:nonroot
 LABEL org.opencontainers.image.title="kitmirror" \
       org.opencontainers.image.description="A faithful, fresh, queryable copy of a Kit (ConvertKit) account in a SQL database you control" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
 
 COPY LICENSE-APACHE LICENSE-MIT /usr/share/doc/kitmirror/
+# All that the binary needs beyond the C library; the base image that has it has much more.
+COPY --from=build /usr/lib/*-linux-gnu/libgcc_s.so.1 /usr/lib/
 COPY --from=build --chown=65532:65532 /data /data
 COPY --from=build /src/target/release/kitmirror /usr/local/bin/kitmirror
 

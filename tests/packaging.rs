@@ -1,0 +1,316 @@
+//! What is shipped beside the program: image, compose file, manifests, unit, alerts, dashboard. The commands, settings,
+//! files and metrics that they name must exist. `tests/image` builds the image where there is a container engine.
+
+use crate::support::Binary;
+use kitmirror::config::{Environment, Input, load};
+use kitmirror::model::objects;
+use serde_json::Value as Json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use tempfile::TempDir;
+
+/// Environment variables by name.
+type Variables = BTreeMap<String, String>;
+
+const COMPOSE: &str = "docker-compose.yml";
+const ENV_EXAMPLE: &str = ".env.example";
+const KUBERNETES: &str = "config/kubernetes.yaml";
+const UNIT: &str = "config/kitmirror.service";
+/// Where the program is in the image and for the unit.
+const PROGRAM: &str = "/usr/local/bin/kitmirror";
+
+#[test]
+fn every_service_of_the_compose_file_has_settings_that_are_understood() {
+    let example = assignments(&text(ENV_EXAMPLE), false);
+    // The simulator has no settings.
+    for (name, service) in mirrors().into_iter().filter(|(_, service)| service["environment"].is_object()) {
+        let variables = environment_of(&service, &example);
+        is_understood(&variables, None).unwrap_or_else(|problems| panic!("{name}: {problems}"));
+        let secrets: BTreeSet<&str> = strings(&service["secrets"]).collect();
+        let named = variables.values().filter_map(|value| value.strip_prefix("/run/secrets/"));
+        assert_eq!(named.collect::<BTreeSet<_>>(), secrets, "{name}: secrets and variables that name them");
+    }
+}
+
+#[test]
+fn every_setting_can_be_made_in_the_env_file() {
+    let passed: BTreeSet<String> = names(&compose()["x-settings"]).collect();
+    let variable = |key: &str| format!("KITMIRROR_{}", key.to_uppercase());
+    for key in keys().into_iter().filter(|key| *key != "database_url") {
+        let spellings = [variable(key), variable(key) + "_FILE"];
+        assert!(spellings.iter().any(|name| passed.contains(name)), "{key} does not reach a container");
+    }
+    let (_, postgres) =
+        mirrors().into_iter().find(|(name, _)| name.ends_with("-postgres")).expect("a mirror");
+    let shown = assignments(&text(ENV_EXAMPLE), true);
+    for (name, value) in shown.iter().filter(|(name, _)| name.starts_with("KITMIRROR_")) {
+        assert!(passed.contains(name), "{name} does not reach a container");
+        let mut example = assignments(&text(ENV_EXAMPLE), false);
+        if value.starts_with("/run/secrets/") {
+            example.retain(|_, value| !value.starts_with("/run/secrets/"));
+        }
+        example.insert(name.clone(), value.clone());
+        let variables = environment_of(&postgres, &example);
+        is_understood(&variables, None).unwrap_or_else(|problems| panic!("{name}={value}: {problems}"));
+    }
+}
+
+#[test]
+fn the_env_file_and_the_compose_file_name_the_same_variables() {
+    let compose = text(COMPOSE);
+    let used: BTreeSet<&str> =
+        compose.split("${").skip(1).filter_map(|rest| rest.split([':', '}', '-']).next()).collect();
+    let shown = assignments(&text(ENV_EXAMPLE), true);
+    for name in &used {
+        assert!(shown.contains_key(*name), "{name} is not in {ENV_EXAMPLE}");
+    }
+    let of_compose_itself = ["COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME"];
+    for name in shown.keys().filter(|name| !name.starts_with("KITMIRROR_")) {
+        assert!(used.contains(&**name) || of_compose_itself.contains(&&**name), "{name} does nothing");
+    }
+}
+
+#[test]
+fn no_service_of_the_compose_file_may_do_more_than_it_needs() {
+    let compose = compose();
+    for (name, service) in compose["services"].as_object().expect("services") {
+        assert_eq!(service["read_only"], true, "{name}");
+        assert_eq!(service["cap_drop"], serde_json::json!(["ALL"]), "{name}");
+        assert_eq!(service["security_opt"], serde_json::json!(["no-new-privileges:true"]), "{name}");
+        assert_eq!(service["restart"], "unless-stopped", "{name}");
+        assert!(service["profiles"].is_array(), "{name} would always run");
+        for port in strings(&service["ports"]) {
+            assert!(port.starts_with("127.0.0.1:"), "{name}: {port} is open to other machines");
+        }
+        for volume in strings(&service["volumes"]) {
+            let volume = volume.split(':').next().unwrap_or_default();
+            assert!(compose["volumes"].get(volume).is_some(), "{name}: {volume}");
+        }
+        for secret in strings(&service["secrets"]) {
+            let file = compose["secrets"][secret]["file"].as_str().unwrap_or_default();
+            assert_eq!(file, format!("./secrets/{secret}"), "{name}");
+        }
+        for (needed, how) in service["depends_on"].as_object().into_iter().flatten() {
+            let health = &compose["services"][needed]["healthcheck"]["test"];
+            assert!(how["condition"] != "service_healthy" || health.is_array(), "{needed} has no health");
+        }
+    }
+}
+
+#[test]
+fn the_image_is_built_from_what_the_builder_may_see() {
+    let (dockerfile, ignored) = (text("Dockerfile"), text(".dockerignore"));
+    let seen: BTreeSet<&str> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    assert!(ignored.lines().any(|line| line == "*"), "all else stays out");
+    let copies = dockerfile
+        .lines()
+        .filter_map(|line| line.strip_prefix("COPY "))
+        .filter(|copy| !copy.starts_with("--"));
+    for copy in copies {
+        let mut words: Vec<&str> = copy.split_whitespace().collect();
+        words.pop();
+        for word in words {
+            assert!(
+                seen.iter().any(|glob| word.starts_with(glob.trim_end_matches('*'))),
+                "{word} is not seen"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_deployment_has_settings_that_are_understood() {
+    let manifests = yaml(KUBERNETES);
+    let of_kind =
+        |kind: &str| manifests.iter().find(|one| one["kind"] == kind).expect("a manifest of the kind");
+    let pod = &of_kind("Deployment")["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    let variables: Variables =
+        container["env"].as_array().expect("variables").iter().map(named_value).collect();
+    let settings = of_kind("ConfigMap")["data"]["kitmirror.toml"].as_str().expect("settings");
+    is_understood(&variables, Some(settings)).unwrap_or_else(|problems| panic!("{problems}"));
+
+    let mounts: BTreeMap<&str, &str> = container["volumeMounts"]
+        .as_array()
+        .expect("mounts")
+        .iter()
+        .map(|mount| (mount["name"].as_str().expect("a name"), mount["mountPath"].as_str().expect("a path")))
+        .collect();
+    let file = strings(&container["args"]).last().expect("arguments");
+    assert_eq!(file, format!("{}/kitmirror.toml", mounts["settings"]));
+    for value in variables.values() {
+        let secret = value.strip_prefix(mounts["secrets"]).and_then(|rest| rest.strip_prefix('/'));
+        assert!(keys().contains(&secret.expect("a secret")), "{value}");
+    }
+
+    let port = container["ports"][0]["containerPort"].as_u64().expect("a port");
+    assert!(settings.contains(&format!("listen = \"0.0.0.0:{port}\"")));
+    assert_eq!(container["livenessProbe"]["httpGet"]["path"], "/livez");
+    assert_eq!(container["readinessProbe"]["httpGet"]["path"], "/readyz");
+    let image = container["image"].as_str().expect("an image");
+    assert!(image.ends_with(concat!(":", env!("CARGO_PKG_VERSION"))), "{image}");
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+}
+
+#[test]
+fn the_unit_has_settings_that_are_understood() {
+    let unit = text(UNIT);
+    let lines = |name: &str| -> Vec<&str> {
+        let lines = unit.lines().map(|line| line.strip_prefix('#').unwrap_or(line));
+        lines.filter_map(|line| line.strip_prefix(name)).collect()
+    };
+    let mut credentials = BTreeSet::new();
+    for credential in lines("LoadCredential=") {
+        let (name, file) = credential.split_once(':').expect("a name and a file");
+        assert!(keys().contains(&name) && file.ends_with(&format!("/{name}")), "{credential}");
+        credentials.insert(name);
+    }
+    let variables: Variables = lines("Environment=").into_iter().filter_map(assignment).collect();
+    let named: BTreeSet<&str> = variables.values().filter_map(|value| value.strip_prefix("%d/")).collect();
+    assert_eq!(named, credentials, "credentials and variables that name them");
+    is_understood(&variables, None).unwrap_or_else(|problems| panic!("{problems}"));
+}
+
+#[tokio::test]
+async fn every_command_that_is_run_somewhere_exists() {
+    let folder = TempDir::new().expect("a folder");
+    let binary = Binary::bare(folder.path());
+    for (place, command) in commands() {
+        let mut arguments: Vec<&str> = command.iter().map(String::as_str).collect();
+        arguments.push("--help");
+        let ran = binary.run(&arguments).await;
+        assert_eq!(ran.code, 0, "{place}: {command:?}\n{}", ran.stderr);
+    }
+}
+
+/// All command lines of kitmirror, without its name, and where they are.
+fn commands() -> Vec<(String, Vec<String>)> {
+    let mut commands = Vec::new();
+    let mut add = |place: &str, words: Vec<String>| commands.push((place.to_owned(), words));
+    let dockerfile = text("Dockerfile");
+    let instruction = |name: &str| {
+        let lines = dockerfile.lines().filter_map(|line| line.trim_start().strip_prefix(name));
+        lines
+            .map(|words| serde_json::from_str(words).expect("words in brackets"))
+            .collect::<Vec<Vec<String>>>()
+    };
+    assert_eq!(instruction("ENTRYPOINT "), [[PROGRAM]]);
+    for mut words in instruction("CMD ") {
+        words.retain(|word| word != PROGRAM);
+        add("Dockerfile", words);
+    }
+    for (name, service) in mirrors() {
+        add(&name, strings(&service["command"]).map(str::to_owned).collect());
+    }
+    for manifest in yaml(KUBERNETES) {
+        for container in manifest["spec"]["template"]["spec"]["containers"].as_array().into_iter().flatten() {
+            add(KUBERNETES, strings(&container["args"]).map(str::to_owned).collect());
+        }
+    }
+    for line in text(UNIT).lines().filter_map(|line| line.strip_prefix("ExecStart=")) {
+        let words = line.strip_prefix(PROGRAM).expect("the program").split_whitespace();
+        add(UNIT, words.map(str::to_owned).collect());
+    }
+    commands
+}
+
+/// Every key of the settings.
+fn keys() -> Vec<&'static str> {
+    let (nowhere, environment, known) =
+        (TempDir::new().expect("a folder"), Environment::default(), objects::names());
+    let mut input = Input::new(&environment, &known);
+    input.directory = nowhere.path();
+    input.needs_credential = false;
+    load(input).expect("the defaults are right").origins.into_keys().collect()
+}
+
+/// Whether the program would start with that, once every secret that is named is there.
+fn is_understood(variables: &Variables, settings: Option<&str>) -> Result<(), String> {
+    let folder = TempDir::new().expect("a folder");
+    let mut laid = variables.clone();
+    for (name, value) in laid.iter_mut().filter(|(name, _)| name.ends_with("_FILE")) {
+        let secret = if name.contains("DATABASE_URL") {
+            "postgres://kitmirror:pw@postgres/kitmirror"
+        } else {
+            "kit_0"
+        };
+        let path = folder.path().join(&*name);
+        write_secret(&path, secret);
+        *value = path.display().to_string();
+    }
+    let environment: Environment = laid.into_iter().collect();
+    let known = objects::names();
+    let mut input = Input::new(&environment, &known);
+    input.directory = folder.path();
+    let file = folder.path().join("kitmirror.toml");
+    if let Some(settings) = settings {
+        std::fs::write(&file, settings).expect("the file is written");
+        input.config_file = Some(&file);
+    }
+    let loaded = load(input).map_err(|problems| problems.to_string())?;
+    if loaded.warnings.is_empty() { Ok(()) } else { Err(loaded.warnings.join("\n")) }
+}
+
+fn write_secret(path: &Path, secret: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, secret).expect("the secret is written");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("and guarded");
+}
+
+/// The services of the compose file that run kitmirror, by name.
+fn mirrors() -> Vec<(String, Json)> {
+    let compose = compose();
+    let services = compose["services"].as_object().expect("services").clone();
+    services.into_iter().filter(|(_, service)| service["build"] == ".").collect()
+}
+
+/// The variables of a service. One without a value is that of the env file, or none at all.
+fn environment_of(service: &Json, example: &Variables) -> Variables {
+    let environment = service["environment"].as_object().cloned().unwrap_or_default();
+    let value = |(name, value): (String, Json)| match value {
+        Json::Null => example.get(&name).cloned().map(|value| (name, value)),
+        Json::String(value) => Some((name, value)),
+        other => panic!("{name} is {other}"),
+    };
+    environment.into_iter().filter_map(value).collect()
+}
+
+/// The lines `NAME=value` of an env file; with those that are commented out, if `all`.
+fn assignments(text: &str, all: bool) -> Variables {
+    let lines = text.lines().map(|line| if all { line.strip_prefix('#').unwrap_or(line) } else { line });
+    lines.filter_map(assignment).collect()
+}
+
+fn assignment(line: &str) -> Option<(String, String)> {
+    let (name, value) = line.split_once('=')?;
+    let fits = !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+    fits.then(|| (name.to_owned(), value.to_owned()))
+}
+
+fn named_value(variable: &Json) -> (String, String) {
+    let text = |key: &str| variable[key].as_str().expect("a text").to_owned();
+    (text("name"), text("value"))
+}
+
+fn strings(list: &Json) -> impl Iterator<Item = &str> {
+    list.as_array().into_iter().flatten().map(|one| one.as_str().expect("a text"))
+}
+
+fn names(map: &Json) -> impl Iterator<Item = String> {
+    map.as_object().expect("a map").keys().cloned()
+}
+
+fn compose() -> Json {
+    yaml(COMPOSE).remove(0)
+}
+
+/// The documents of a YAML file, merge keys resolved.
+fn yaml(path: &str) -> Vec<Json> {
+    serde_saphyr::from_multiple(&text(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn text(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
