@@ -43,8 +43,18 @@ where
 ///
 /// At `debug` they print request URLs, and a v3 URL carries the account's secret in its query; the database
 /// crates print statements and connection parameters. No wish for more output is worth that.
-const CAPPED: [&str; 8] =
-    ["reqwest", "hyper", "h2", "rustls", "tokio_rustls", "tower_http", "sqlx", "refinery"];
+const CAPPED: [&str; 9] = [
+    "reqwest",
+    "hyper",
+    "h2",
+    "rustls",
+    "tokio_rustls",
+    "tower_http",
+    "sqlx",
+    "refinery",
+    // Tells at "info" that it was started.
+    "tokio_cron_scheduler",
+];
 
 fn within_cap(metadata: &Metadata<'_>) -> bool {
     // What a database server says by itself may quote a value, and is told by the error that follows it.

@@ -114,9 +114,10 @@ pub(super) fn heartbeat(text: &str) -> Result<Secret, Invalid> {
         return Err(invalid("has a user or password before the host"));
     }
     let host = kit_url::host(&authority).ok_or_else(|| invalid("has no valid host and port"))?;
-    match scheme.to_ascii_lowercase().as_str() {
-        "https" => Ok(Secret::new(text)),
-        "http" if host.is_loopback() => Ok(Secret::new(text)),
+    let scheme = scheme.to_ascii_lowercase();
+    match scheme.as_str() {
+        "https" => Ok(Secret::new(format!("{scheme}://{rest}"))),
+        "http" if host.is_loopback() => Ok(Secret::new(format!("{scheme}://{rest}"))),
         "http" => Err(invalid("is plain http to another machine")),
         _ => Err(invalid("begins with neither https:// nor http://")),
     }

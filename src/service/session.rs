@@ -14,7 +14,7 @@ use crate::kit::{Account, Auth, ClientSettings, KitClient, Ledger, Memory, Meter
 use crate::replication::{self, Context, Observer, Report, Request, Stop};
 use crate::store::{Access, AccountNote, AccountRow, Place, Store, owner};
 
-/// How often the lease is renewed while pages are far between. A quarter of its life.
+/// How often the lease is renewed while pages are far between. A third of its life.
 const RENEWED_EVERY: Duration = Duration::from_secs(15);
 
 /// Everything that is open while work is done.
@@ -29,6 +29,7 @@ pub struct Session {
     pub migrated: Vec<String>,
     overlap: chrono::TimeDelta,
     renewal: JoinHandle<()>,
+    overtaken: Stop,
 }
 
 /// What was learned about the API on the way, kept in `sync_account`.
@@ -122,10 +123,11 @@ impl Session {
         };
         match begun {
             Ok((store, account, migrated)) => {
-                let renewal = tokio::spawn(renew(store.clone(), stop.clone()));
+                let overtaken = Stop::default();
+                let renewal = tokio::spawn(renew(store.clone(), overtaken.clone(), stop.clone()));
                 let overlap =
                     chrono::TimeDelta::from_std(settings.overlap).unwrap_or(chrono::TimeDelta::hours(24));
-                Ok(Session { kit, store, account, migrated, overlap, renewal })
+                Ok(Session { kit, store, account, migrated, overlap, renewal, overtaken })
             }
             Err(error) => {
                 if let Some(store) = opened {
@@ -188,6 +190,21 @@ impl Session {
             report.ended_by.get_or_insert(error);
         }
         report
+    }
+
+    /// Waits until somebody else has taken the lease, which a pause or a cut line of the length of its life allows.
+    /// What is under way has then been asked to stop.
+    pub async fn overtaken(&self) {
+        self.overtaken.requested().await;
+    }
+
+    /// Asks Kit again whose account the credential belongs to: a key may be revoked, or replaced by another account's.
+    ///
+    /// # Errors
+    /// `SourceRejectedKey`, `AccountMismatch`, and those of client and store.
+    pub async fn check_account(&self) -> Result<()> {
+        let account = self.kit.account(Patience::FIRST_CONTACT, &Meter::default()).await?;
+        refuse_other_account(&self.kit, &self.store, &account).await
     }
 
     /// Gives the lease back and closes everything in good order.
@@ -258,13 +275,14 @@ async fn lease(store: &Store) -> Result<()> {
     })
 }
 
-async fn renew(store: Store, stop: Stop) {
+async fn renew(store: Store, overtaken: Stop, stop: Stop) {
     loop {
         tokio::time::sleep(RENEWED_EVERY).await;
         match store.renew_lease().await {
             Ok(()) => {}
             Err(error) if error.kind() == Kind::LeaseLost => {
                 tracing::error!("{}. {}", error.one_line(), error.advice());
+                overtaken.request();
                 stop.request();
                 return;
             }
