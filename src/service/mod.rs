@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `session` | credential, database, account and lease, opened and closed in good order |
 //! | `supervisor` | the service from start to stop; `remedy` is what it makes of errors |
-//! | `term` | as long as the lease is ours: runs beside each other, the heartbeat, the hourly check |
+//! | `term` | as long as the lease is ours: runs beside each other, the heartbeat, the hourly check; `results` is what runs leave to be done |
 //! | `ticks`, `schedule`, `roster` | when to look; what has come; who is due, who is busy, what may begin |
 //! | `standby` | waiting for the lease |
 //! | `pulse` | what it is doing, for whoever asks |
@@ -14,6 +14,7 @@ mod existing;
 mod panics;
 mod pulse;
 mod remedy;
+mod results;
 mod roster;
 mod schedule;
 mod session;

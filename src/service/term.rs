@@ -1,7 +1,7 @@
 //! A term: from taking the lease to giving it up. One session is open all the while; runs begin when the roster says
 //! so, and when the term ends, for whatever reason, each of them finishes the page in hand first.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -9,23 +9,22 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::pulse::{Phase, Pulse};
-use super::remedy::{BackOff, Remedy};
+use super::remedy::Remedy;
+use super::results::{Next, Results};
 use super::roster::{Due, Errand, Past, Roster};
 use super::session::Session;
 use super::ticks::Ticks;
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::kit::Heartbeat;
-use crate::model::{Object, Time, objects};
+use crate::model::{Time, objects};
 use crate::replication::{ObjectReport, Observer, PageWritten, Report, Request, Stop};
-use crate::store::{Outcome, Store};
+use crate::store::Store;
 
 /// A start that only has to catch up begins somewhere within this: twenty services of one machine do not begin as one.
 const SPREAD: Duration = Duration::from_secs(5);
 /// How often Kit is asked whose account it is.
 const ACCOUNT_CHECKED_EVERY: Duration = Duration::from_secs(60 * 60);
-/// The longest wait between two runs that fail because Kit is out of reach; each is patient by itself, too.
-const LONGEST_OUTAGE_WAIT: Duration = Duration::from_secs(5 * 60);
 
 /// Why a term ended.
 #[derive(Debug)]
@@ -67,9 +66,7 @@ struct Course {
     calls: JoinSet<()>,
     /// No run begins before.
     hold: Instant,
-    outage: BackOff,
-    /// Objects whose last run was not complete.
-    unfinished: BTreeSet<&'static str>,
+    results: Results,
 }
 
 impl Term<'_> {
@@ -125,8 +122,7 @@ impl Term<'_> {
             tasks: JoinSet::new(),
             calls: JoinSet::new(),
             hold: Instant::now() + spread,
-            outage: BackOff::default(),
-            unfinished: BTreeSet::new(),
+            results: Results::default(),
         })
     }
 
@@ -193,34 +189,22 @@ impl Term<'_> {
     }
 
     fn ran(&self, course: &mut Course, errand: &Errand, report: Report) -> Option<Error> {
-        let mut roster = lock(&course.roster);
-        errand.objects.iter().for_each(|object| roster.done(object.name));
-        let complete = |object: &&Object| {
-            report.objects.iter().any(|one| one.object == object.name && one.outcome == Outcome::Complete)
-        };
-        let read = errand.objects.iter().filter(|object| object.filled_by().name == object.name);
-        let (done, unread): (Vec<&Object>, Vec<&Object>) = read.copied().partition(complete);
-        course.unfinished.retain(|name| !done.iter().any(|object| object.name == *name));
-        course.unfinished.extend(unread.iter().map(|object| object.name));
-        let Some(error) = report.ended_by else {
-            course.outage = BackOff::default();
-            drop(roster);
-            if report.is_complete() && course.unfinished.is_empty() {
-                beat(course);
-            }
-            return None;
-        };
-        match Remedy::of(error.kind(), true) {
-            Remedy::AskKit => {
-                roster.owe(&unread.iter().map(|object| object.name).collect(), errand.due);
-                let wait = course.outage.next(LONGEST_OUTAGE_WAIT);
-                course.hold = Instant::now() + wait;
-                self.pulse.enter(Phase::WaitingForKit { error: error.one_line() });
-                tracing::warn!("{}; asking again in {:.0} s", error.one_line(), wait.as_secs_f64());
-                None
-            }
-            Remedy::AskDatabase(_) | Remedy::StandBy | Remedy::Pause | Remedy::End => Some(error),
+        {
+            let mut roster = lock(&course.roster);
+            errand.objects.iter().for_each(|object| roster.done(object.name));
         }
+        match course.results.take(errand, report) {
+            Next::Schedules { all_complete: true } => beat(course),
+            Next::Schedules { all_complete: false } => {}
+            Next::Again { unread, after, error } => {
+                lock(&course.roster).owe(&unread, errand.due);
+                course.hold = Instant::now() + after;
+                self.pulse.enter(Phase::WaitingForKit { error: error.one_line() });
+                tracing::warn!("{}; asking again in {:.0} s", error.one_line(), after.as_secs_f64());
+            }
+            Next::Over(error) => return Some(error),
+        }
+        None
     }
 }
 
