@@ -98,11 +98,14 @@ impl Sync {
         let mut told = false;
         loop {
             match Session::open(settings, stop).await {
-                Err(error) if error.kind() == Kind::LeaseHeld && self.wait && !stop.is_requested() => {
+                Err(error) if error.kind() == Kind::LeaseHeld && self.wait => {
                     if !std::mem::replace(&mut told, true) {
                         tracing::info!("Waiting: {}", error.one_line());
                     }
                     stand_by(&place(settings)?, stop, |_| ()).await?;
+                    if stop.is_requested() {
+                        return Err(Error::new(Kind::Stopped, "stopped while another kitmirror was writing"));
+                    }
                 }
                 opened => return opened,
             }

@@ -107,7 +107,7 @@ impl Service {
                     }
                     trouble = Trouble::default();
                     worked = true;
-                    greet(&session);
+                    greet(&session, &self.settings);
                     let (settings, pulse, observer) = (&self.settings, &self.pulse, &self.observer);
                     let term =
                         Term { settings, pulse, observer, reload: &self.reload, stop: &self.stop, over };
@@ -149,7 +149,12 @@ impl Service {
                         _ => tracing::warn!("{}; waiting until the database answers", error.one_line()),
                     }
                 }
-                Ok(self.wait(trouble.waits.next(longest)).await)
+                let woken = self.wait(trouble.waits.next(longest)).await;
+                if woken == Woken::ByTime && error.kind() == Kind::DatabaseRefused {
+                    // A password that was replaced in its file.
+                    self.refresh();
+                }
+                Ok(woken)
             }
             Remedy::AskKit => {
                 self.pulse.enter(Phase::WaitingForKit { error: error.one_line() });
@@ -231,23 +236,26 @@ impl Service {
         Woken::ByTime
     }
 
-    /// Reads the settings again and takes them over if they hold another credential.
+    /// Takes the settings over as they are now, and tells whether they hold another credential.
     fn has_another_credential(&mut self) -> bool {
+        let refused = self.settings.credential.clone();
+        self.refresh();
+        let is_another = !is_same(&refused, &self.settings.credential);
+        if is_another {
+            tracing::info!("There is another credential; trying it");
+        }
+        is_another
+    }
+
+    /// Reads the settings again, if they can be read: a file may be in the middle of being replaced.
+    fn refresh(&mut self) {
         match (self.read_settings)() {
-            Ok(settings) if !is_same(&settings.credential, &self.settings.credential) => {
-                tracing::info!("There is another credential; trying it");
-                self.settings = settings;
-                true
-            }
-            Ok(_) => false,
-            // A file in the middle of being replaced, as a rule.
-            Err(problems) => {
-                tracing::debug!("Could not read the settings: {problems}");
-                false
-            }
+            Ok(settings) => self.settings = settings,
+            Err(problems) => tracing::debug!("Could not read the settings: {problems}"),
         }
     }
 
+    /// Reads the settings again because somebody asked for it.
     fn reload(&mut self) {
         match (self.read_settings)() {
             Ok(settings) => {
@@ -261,9 +269,9 @@ impl Service {
     }
 }
 
-fn greet(session: &Session) {
-    for step in &session.migrated {
-        tracing::info!("Applied the migration {step}");
+fn greet(session: &Session, settings: &Settings) {
+    if let Some(last) = session.migrated.last() {
+        tracing::info!("Brought the tables to {last}");
     }
     let name = &session.account.name;
     tracing::info!(
@@ -271,6 +279,12 @@ fn greet(session: &Session) {
         "Mirroring the account \"{name}\" with the API {} at up to {} requests a minute",
         session.kit.version(),
         session.kit.limiter().per_minute(),
+    );
+    tracing::info!(
+        "Reading what is new by the schedule `{}`, everything by `{}`, times in {}",
+        settings.schedule,
+        settings.reconcile_schedule.as_ref().map_or("never", |schedule| schedule.as_str()),
+        settings.timezone,
     );
 }
 

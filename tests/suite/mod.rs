@@ -12,4 +12,5 @@ mod program;
 mod queries;
 mod regressions;
 mod resume;
+mod service;
 mod store;

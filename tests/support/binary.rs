@@ -5,8 +5,11 @@ use super::mirror::{Api, Mirror};
 use kitmirror::simulator::Serving;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
 /// Longer than any of these processes may take; one that hangs fails its test instead of holding it up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,6 +35,38 @@ pub struct Ran {
 pub struct Running {
     child: Child,
     since: Instant,
+    stdout: Said,
+    stderr: Said,
+}
+
+/// What a process has printed so far.
+struct Said {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    to_its_end: JoinHandle<()>,
+}
+
+impl Said {
+    fn from(pipe: Option<impl AsyncRead + Unpin + Send + 'static>) -> Self {
+        let bytes: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let so_far = Arc::clone(&bytes);
+        let mut pipe = pipe.expect("it is piped");
+        let to_its_end = tokio::spawn(async move {
+            let mut piece = [0; 4096];
+            while let Ok(count @ 1..) = pipe.read(&mut piece).await {
+                so_far.lock().unwrap_or_else(PoisonError::into_inner).extend(&piece[..count]);
+            }
+        });
+        Said { bytes, to_its_end }
+    }
+
+    fn so_far(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+
+    async fn all(&mut self) -> String {
+        (&mut self.to_its_end).await.expect("it can be read");
+        self.so_far()
+    }
 }
 
 impl Binary {
@@ -92,7 +127,9 @@ impl Binary {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        Running { child: command.spawn().expect("the program starts"), since: Instant::now() }
+        let mut child = command.spawn().expect("the program starts");
+        let (stdout, stderr) = (Said::from(child.stdout.take()), Said::from(child.stderr.take()));
+        Running { child, since: Instant::now(), stdout, stderr }
     }
 }
 
@@ -115,18 +152,47 @@ impl Running {
         ran
     }
 
-    /// Waits for its end.
-    pub async fn end(self) -> Ran {
-        let since = self.since;
-        let ended = tokio::time::timeout(PATIENCE, self.child.wait_with_output()).await;
-        let output = ended.expect("the process ends in time").expect("its output can be read");
-        let signal = std::os::unix::process::ExitStatusExt::signal(&output.status).unwrap_or(0);
-        Ran {
-            code: output.status.code().unwrap_or(-signal),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-            took: since.elapsed(),
+    /// Waits until it has said something on stderr.
+    pub async fn has_said(&mut self, text: &str) {
+        let until = Instant::now() + PATIENCE;
+        while !self.stderr.so_far().contains(text) {
+            let ended = self.child.try_wait().expect("its state can be read");
+            assert!(
+                ended.is_none() && Instant::now() < until,
+                "never said {text:?}:\n{}",
+                self.stderr.so_far()
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// What it has said on stderr so far.
+    pub fn said(&self) -> String {
+        self.stderr.so_far()
+    }
+
+    /// Waits for its end.
+    pub async fn end(mut self) -> Ran {
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        let Ok(status) = ended else { panic!("it does not end:\n{}", self.stderr.so_far()) };
+        let status = status.expect("its end can be seen");
+        let took = self.since.elapsed();
+        let signal = std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0);
+        Ran {
+            code: status.code().unwrap_or(-signal),
+            stdout: self.stdout.all().await,
+            stderr: self.stderr.all().await,
+            took,
+        }
+    }
+
+    /// Asks it to stop and waits for its end, which must come within the promised five seconds.
+    pub async fn stop(self, signal: &str) -> Ran {
+        self.signal(signal);
+        let asked_at = Instant::now();
+        let ran = self.end().await;
+        assert!(asked_at.elapsed() < Duration::from_secs(5), "{:?}:\n{}", asked_at.elapsed(), ran.stderr);
+        ran
     }
 
     /// Waits for its end; with the most memory it ever had resident, in KiB.
