@@ -13,7 +13,7 @@
 //! |---|---|
 //! | [`cli`] | the commands, one file each; [`output`] prints results, [`telemetry`] logs |
 //! | [`config`] | settings from file, environment and flags, checked all at once |
-//! | [`service`] | a session: credential, database, account and lease, opened and closed in good order |
+//! | [`service`] | a session: credential, database, account and lease, opened and closed in good order; the daemon: when what is due, terms of the lease, what is waited for |
 //! | [`replication`] | a run: what is to be read, the loop over pages, what a pass is and what it has earned |
 //! | [`kit`] | the only door to the network: limiter, retries, requests, pages |
 //! | [`store`] | the only door to the database: rows and position in one transaction, migrations, lease |

@@ -20,7 +20,7 @@ async fn a_full_pipe_on_stderr_holds_up_neither_the_work_nor_the_end() {
         let (sim, serving) = kit(few()).await;
         let mirror = Mirror::new().await;
         let binary = Binary::of(&mirror, &serving, Api::V4).set("KITMIRROR_LOG_FORMAT", format);
-        let ran = binary.start_after(&fill(">&2"), arguments).end_unread().await;
+        let ran = binary.start_unheard(&fill(">&2"), arguments).end_unread().await;
         ran.ended_with(0);
         assert_eq!(ran.json()["complete"], true);
         assert!(ran.took < Duration::from_secs(20), "{:?}", ran.took);
@@ -35,11 +35,11 @@ async fn one_full_pipe_for_everything_does_not_keep_it_from_ending() {
     let mirror = Mirror::new().await;
     let binary = Binary::of(&mirror, &serving, Api::V4);
     let both = format!("exec 2>&1; {}", fill(""));
-    binary.start_after(&both, &["-v", "sync"]).end_unread().await.ended_with(0);
+    binary.start_unheard(&both, &["-v", "sync"]).end_unread().await.ended_with(0);
     Judge::compare(&mirror, &sim, Api::V4, Strictness::Equal).await.agrees();
 
     sim.faults().add(Fault::status(401));
-    binary.start_after(&both, &["sync"]).end_unread().await.ended_with(2);
+    binary.start_unheard(&both, &["sync"]).end_unread().await.ended_with(2);
 }
 
 /// K-10. Readers that went away are no reason to fail, and none to panic.
@@ -49,11 +49,11 @@ async fn a_broken_pipe_is_no_failure() {
     let mirror = Mirror::new().await;
     let binary = Binary::of(&mirror, &serving, Api::V4);
     for arguments in [&["-vv", "sync"][..], &["status"], &["config"], &["schema"], &["completions", "bash"]] {
-        binary.start(arguments).end_unheard().await.ended_with(0);
+        binary.start_unheard(":", arguments).end_closed().await.ended_with(0);
     }
     Judge::compare(&mirror, &sim, Api::V4, Strictness::Equal).await.agrees();
     sim.faults().add(Fault::status(401));
-    binary.start(&["sync"]).end_unheard().await.ended_with(2);
+    binary.start_unheard(":", &["sync"]).end_closed().await.ended_with(2);
 }
 
 /// K-10. Somebody who reads slowly reads everything; the error comes last and whole.
@@ -64,7 +64,7 @@ async fn a_slow_reader_gets_the_error_at_the_end() {
     sim.faults().add(Fault::status(401).on("/v4/account").from_nth(2));
     let mirror = Mirror::new().await;
     let binary = Binary::of(&mirror, &serving, Api::V4);
-    let ran = binary.start_after(&fill(">&2"), &["sync"]).end_heard_after(Duration::from_secs(1)).await;
+    let ran = binary.start_unheard(&fill(">&2"), &["sync"]).end_heard_after(Duration::from_secs(1)).await;
     ran.ended_with(2);
     let words = ran.stderr.trim_start_matches('\0');
     let told = words.lines().rev().nth(1).expect("an error and its advice");

@@ -4,7 +4,8 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 
 use super::progress::Progress;
-use super::{Global, Outcome, stop_on_signal};
+use super::signals::Signals;
+use super::{Global, Outcome};
 use crate::config::{Environment, Input, LogFormat, LogLevel, load};
 use crate::error::{Error, Kind};
 use crate::model::objects;
@@ -83,7 +84,7 @@ impl Demo {
         let serving = kit.serve_locally().await.map_err(|error| {
             Error::new(Kind::Internal, "could not start the simulator on loopback").because(error)
         })?;
-        let (stop, _) = stop_on_signal();
+        let Signals { stop, .. } = Signals::listen();
 
         output::line(format_args!(
             "A simulated Kit account with {} subscribers, served at {}.\n",

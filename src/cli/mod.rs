@@ -9,7 +9,9 @@ mod migrate;
 mod plan;
 mod probe;
 mod progress;
+mod run;
 mod schema;
+mod signals;
 mod simulate;
 mod status;
 mod sync;
@@ -25,7 +27,7 @@ use std::process::ExitCode;
 use crate::config::{Environment, Input, Loaded, LogFormat, LogLevel, load};
 use crate::error::{Error, Kind, Result};
 use crate::model::objects;
-use crate::replication::Stop;
+use crate::service::ReadSettings;
 use crate::{output, telemetry};
 
 /// A faithful, fresh, queryable copy of a Kit (ConvertKit) account in a SQL database you control.
@@ -44,6 +46,7 @@ Examples:
   KIT_API_KEY=… kitmirror check                    is everything right? (nothing is written)
   KIT_API_KEY=… kitmirror sync --full              load everything into ./kitmirror.db
   KIT_API_KEY=… kitmirror sync                     bring it up to date
+  KIT_API_KEY=… kitmirror run                      keep it up to date, every 15 minutes
   kitmirror status                                 what is in the mirror, and how fresh it is
 
 Settings come from flags, then the environment (KITMIRROR_DATABASE_URL, KIT_API_KEY, …), then
@@ -83,6 +86,8 @@ enum Command {
     Plan(plan::Plan),
     /// Bring the mirror up to date, once, then exit
     Sync(sync::Sync),
+    /// Keep the mirror up to date by schedule until told to stop
+    Run(run::Run),
     /// Say what is in the mirror and how fresh it is; reads only the database
     Status(status::Status),
     /// Compare the mirror with the account, and repair what differs
@@ -91,7 +96,7 @@ enum Command {
     Forget(forget::Forget),
     /// Print the tables as SQL, or compare them with the database
     Schema(schema::Schema),
-    /// Create or upgrade the tables (sync does it too)
+    /// Create or upgrade the tables (run and sync do it too)
     Migrate(migrate::Migrate),
     /// Show the merged settings and where each came from; secrets are hidden
     Config(config::Config),
@@ -140,6 +145,7 @@ impl Cli {
             Command::Check(command) => command.run(&global).await,
             Command::Plan(command) => command.run(&global).await,
             Command::Sync(command) => command.run(&global).await,
+            Command::Run(command) => command.run(&global).await,
             Command::Status(command) => command.run(&global).await,
             Command::Verify(command) => command.run(&global).await,
             Command::Forget(command) => command.run(&global).await,
@@ -205,6 +211,18 @@ impl Global {
         })
     }
 
+    /// How a service reads its settings again: from the same places, flags included.
+    fn reader(&self) -> ReadSettings {
+        let (file, flags) = (self.config.clone(), self.flags().unwrap_or_default());
+        Box::new(move || {
+            let (environment, known) = (Environment::from_process(), objects::names());
+            let mut input = Input::new(&environment, &known);
+            input.config_file = file.as_deref();
+            input.flags = flags.clone();
+            load(input).map(|loaded| loaded.settings).map_err(|problems| problems.to_string())
+        })
+    }
+
     fn flags(&self) -> Result<BTreeMap<String, String>, Failed> {
         let mut flags = BTreeMap::new();
         for pair in &self.set {
@@ -232,50 +250,5 @@ impl Global {
         }
         // Only the first call counts; a second one in a process is none of its business.
         let _ = telemetry::init(level.as_str(), format, output::coloured_stderr(), output::LogLines);
-    }
-}
-
-/// Listens for SIGINT and SIGTERM. The first asks for a stop, the second ends the process at once. The
-/// number of the first is kept for the exit code.
-fn stop_on_signal() -> (Stop, std::sync::Arc<std::sync::atomic::AtomicU8>) {
-    use std::sync::atomic::{AtomicU8, Ordering};
-    let stop = Stop::default();
-    let code = std::sync::Arc::new(AtomicU8::new(0));
-    let (wish, seen) = (stop.clone(), std::sync::Arc::clone(&code));
-    tokio::spawn(async move {
-        loop {
-            let signal = signal().await;
-            if wish.is_requested() {
-                std::process::exit(i32::from(signal));
-            }
-            seen.store(signal, Ordering::Relaxed);
-            tracing::info!("Asked to stop; finishing the page in hand. Ask again to end at once.");
-            wish.request();
-        }
-    });
-    (stop, code)
-}
-
-/// Waits for a signal that asks us to end; 128 plus its number.
-#[cfg(unix)]
-async fn signal() -> u8 {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => 130,
-        _ = terminate.recv() => 143,
-    }
-}
-
-/// Waits for a signal that asks us to end.
-#[cfg(not(unix))]
-async fn signal() -> u8 {
-    match tokio::signal::ctrl_c().await {
-        Ok(()) => 130,
-        Err(_) => std::future::pending().await,
     }
 }

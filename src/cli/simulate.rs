@@ -3,6 +3,7 @@
 use clap::Args;
 use std::net::SocketAddr;
 
+use super::signals::asked_to_stop;
 use super::{Global, Outcome};
 use crate::config::LogFormat;
 use crate::error::{Error, Kind};
@@ -104,7 +105,7 @@ impl Simulate {
             serving.v4_url(),
             serving.v3_url(),
         ));
-        super::signal().await;
+        asked_to_stop().await;
         serving.stop().await;
         output::line(format_args!("{} requests were answered.", output::grouped(kit.request_count() as i64)));
         Ok(0)

@@ -1,15 +1,16 @@
 //! `kitmirror sync`: one run, then exit.
 
 use clap::Args;
-use std::sync::atomic::Ordering;
 
 use super::progress::Progress;
-use super::{Global, Outcome, stop_on_signal};
-use crate::error::{Error, Kind};
+use super::signals::Signals;
+use super::{Global, Outcome};
+use crate::config::Settings;
+use crate::error::{Error, Kind, Result};
 use crate::model::objects;
 use crate::output;
-use crate::replication::{Report, Request, Whole};
-use crate::service::Session;
+use crate::replication::{Report, Request, Stop, Whole};
+use crate::service::{Session, place, stand_by};
 
 /// Brings the mirror up to date, once.
 ///
@@ -36,6 +37,11 @@ pub struct Sync {
     /// Only this object (and the list its parents are in); may be given more than once
     #[arg(long = "object", value_name = "NAME", value_parser = object_name)]
     objects: Vec<String>,
+    /// Wait while another kitmirror writes to the mirror, instead of ending with code 75
+    ///
+    /// `kitmirror run` writes until it is stopped.
+    #[arg(long)]
+    wait: bool,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -70,12 +76,12 @@ impl Sync {
             },
             accept_deletions: self.accept_deletions,
         };
-        let (stop, signal) = stop_on_signal();
+        let signals = Signals::listen();
         let progress = Progress::new(global.quiet);
-        let session = match Session::open(&settings, &stop).await {
+        let session = match self.open(&settings, &signals.stop).await {
             Err(error) if error.kind() == Kind::Stopped => {
                 output::note("Stopped before anything was read. Run it again.");
-                return Ok(signal.load(Ordering::Relaxed));
+                return Ok(signals.code());
             }
             session => session?,
         };
@@ -89,10 +95,10 @@ impl Sync {
             session.kit.version(),
             session.kit.limiter().per_minute(),
         );
-        let report = session.replicate(&request, &progress, &stop).await;
+        let report = session.replicate(&request, &progress, &signals.stop).await;
         progress.finish();
         session.close().await;
-        let code = exit_code(&report, signal.load(Ordering::Relaxed));
+        let code = exit_code(&report, signals.code());
         self.show(&report);
         if let Some(error) = &report.ended_by {
             output::error(error);
@@ -100,6 +106,25 @@ impl Sync {
             output::note("Stopped before everything was read. Run it again: it goes on where it stopped.");
         }
         Ok(code)
+    }
+
+    /// A session; with `--wait`, once nobody else writes to the mirror.
+    async fn open(&self, settings: &Settings, stop: &Stop) -> Result<Session> {
+        let mut told = false;
+        loop {
+            match Session::open(settings, stop).await {
+                Err(error) if error.kind() == Kind::LeaseHeld && self.wait => {
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::info!("Waiting: {}", error.one_line());
+                    }
+                    stand_by(&place(settings)?, stop, |_| ()).await?;
+                    if stop.is_requested() {
+                        return Err(Error::new(Kind::Stopped, "stopped while another kitmirror was writing"));
+                    }
+                }
+                opened => return opened,
+            }
+        }
     }
 
     fn show(&self, report: &Report) {

@@ -26,6 +26,8 @@ pub(super) enum Kind {
     Plain,
     /// From anywhere but the command line, which every user of the machine can read.
     Credential,
+    /// No credential for Kit, and as secret as one.
+    Secret,
     /// May hold a password: with one it follows the rules of a credential.
     DatabaseUrl,
 }
@@ -48,13 +50,13 @@ impl Key {
     pub(super) fn may_come_from_file(&self) -> bool {
         match self.kind {
             Kind::Plain => false,
-            Kind::Credential | Kind::DatabaseUrl => true,
+            Kind::Credential | Kind::Secret | Kind::DatabaseUrl => true,
         }
     }
 }
 
 /// Every key, in the order of the documentation.
-pub(super) const KEYS: [Key; 19] = [
+pub(super) const KEYS: [Key; 20] = [
     Key::credential("kit_api_secret", Some("KIT_API_SECRET")),
     Key::credential("kit_api_key", Some("KIT_API_KEY")),
     Key::credential("kit_access_token", None),
@@ -76,6 +78,7 @@ pub(super) const KEYS: [Key; 19] = [
     Key::plain("visibility_lag", Some("10m")),
     Key::plain("member_recheck", Some("24h")),
     Key::plain("listen", Some("127.0.0.1:9420")),
+    Key { name: "heartbeat_url", default: None, kind: Kind::Secret, borrowed: None },
     Key::plain("purge_after", Some("30d")),
     Key::plain("log_level", Some("info")),
     Key::plain("log_format", Some("text")),

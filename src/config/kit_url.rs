@@ -71,14 +71,14 @@ impl KitUrl {
 }
 
 /// A host in a URL, as far as its kind matters here.
-enum Host {
+pub(super) enum Host {
     Name(String),
     V4(Ipv4Addr),
     V6(Ipv6Addr),
 }
 
 impl Host {
-    fn is_loopback(&self) -> bool {
+    pub(super) fn is_loopback(&self) -> bool {
         match self {
             Host::Name(name) => name == "localhost",
             Host::V4(address) => address.is_loopback(),
@@ -88,7 +88,7 @@ impl Host {
 }
 
 /// Reads `host`, `host:port`, `[::1]` or `[::1]:port`.
-fn host(authority: &str) -> Option<Host> {
+pub(super) fn host(authority: &str) -> Option<Host> {
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let (address, port) = rest.split_once(']')?;
         (Host::V6(address.parse().ok()?), port)

@@ -3,6 +3,7 @@
 //! Every value remembers where it came from, secrets print as `***`, and nothing is used before all of it is
 //! known to be right. What a cron field means, whether a key works or a database answers is for others to find.
 
+mod cron;
 mod database_url;
 mod environment;
 mod keys;
@@ -19,6 +20,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub use self::cron::Cron;
 pub use self::database_url::{DatabaseUrl, Engine};
 pub use self::environment::Environment;
 use self::keys::KEYS;

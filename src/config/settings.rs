@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use chrono_tz::Tz;
 use config::Value;
 
+use super::cron::Cron;
 use super::database_url::{DatabaseUrl, Engine};
 use super::keys::{KEYS, Kind};
 use super::kit_url::{KitUrl, V3_DEFAULT, V4_DEFAULT, Version};
@@ -16,7 +18,7 @@ use super::problem::{Invalid, Problem};
 use super::secret::{self, Credential, Secret};
 use super::sources::{Gathered, Input};
 use super::values::{
-    FORMATS, LEVELS, NEVER, OFF, address, cron, integer, object_schedules, objects, one_of, overlap,
+    FORMATS, LEVELS, NEVER, OFF, address, heartbeat, integer, object_schedules, objects, one_of, overlap,
     purge_after, schema_name, text, timezone, unless, up_to_a_day,
 };
 use super::{LogFormat, LogLevel};
@@ -36,14 +38,14 @@ pub struct Settings {
     pub database_schema: Option<String>,
     /// Which objects are replicated, in the order of running.
     pub objects: Vec<String>,
-    /// Cron entry of the incremental passes.
-    pub schedule: String,
-    /// Cron entry of the reconcile; none means never.
-    pub reconcile_schedule: Option<String>,
-    /// Cron entries of single objects, instead of `schedule`.
-    pub object_schedules: BTreeMap<String, String>,
-    /// Name of the time zone the cron entries are meant in.
-    pub timezone: String,
+    /// When the incremental passes are due.
+    pub schedule: Cron,
+    /// When the reconcile is due; none means never.
+    pub reconcile_schedule: Option<Cron>,
+    /// When single objects are due, instead of `schedule`.
+    pub object_schedules: BTreeMap<String, Cron>,
+    /// The time zone the schedules are meant in.
+    pub timezone: Tz,
     /// How far behind the watermark an incremental pass begins.
     pub overlap: Duration,
     /// For how long Kit's lists may not show a row that is there.
@@ -52,6 +54,8 @@ pub struct Settings {
     pub member_recheck: Duration,
     /// Where the status server listens; none means it is off.
     pub listen: Option<SocketAddr>,
+    /// What is called after each complete cycle of the service; none means nothing. Often a secret by itself.
+    pub heartbeat_url: Option<Secret>,
     /// How long a deleted person's row stays as a tombstone; none means for ever.
     pub purge_after: Option<Duration>,
     /// The least important event that is logged.
@@ -92,14 +96,16 @@ impl Reader<'_> {
         let database_url = self.read("database_url", |value| text(value)?.parse::<DatabaseUrl>());
         let database_schema = self.database_schema(database_url.as_ref());
         let objects = self.read("objects", |value| objects(value, known));
-        let schedule = self.read("schedule", |value| cron(text(value)?));
-        let reconcile_schedule = self.read("reconcile_schedule", |value| unless(NEVER, text(value)?, cron));
+        let schedule = self.read("schedule", |value| Cron::parse(text(value)?));
+        let reconcile_schedule =
+            self.read("reconcile_schedule", |value| unless(NEVER, text(value)?, Cron::parse));
         let object_schedules = self.read("object_schedules", |value| object_schedules(value, known));
         let timezone = self.read("timezone", |value| timezone(text(value)?));
         let overlap = self.read("overlap", |value| overlap(text(value)?));
         let visibility_lag = self.read("visibility_lag", |value| up_to_a_day(text(value)?));
         let member_recheck = self.read("member_recheck", |value| up_to_a_day(text(value)?));
         let listen = self.read("listen", |value| unless(OFF, text(value)?, address));
+        let heartbeat_url = self.read("heartbeat_url", |value| heartbeat(text(value)?));
         let purge_after = self.read("purge_after", |value| unless(NEVER, text(value)?, purge_after));
         let log_level = self.read("log_level", |value| one_of(value, &LEVELS));
         let log_format = self.read("log_format", |value| one_of(value, &FORMATS));
@@ -112,14 +118,17 @@ impl Reader<'_> {
             database_schema,
             objects: objects.unwrap_or_else(|| known.iter().map(|&name| name.to_owned()).collect()),
             schedule: schedule?,
-            reconcile_schedule: reconcile_schedule
-                .unwrap_or_else(|| Some(default_reconcile(version).to_owned())),
+            reconcile_schedule: match reconcile_schedule {
+                Some(schedule) => schedule,
+                None => Cron::parse(default_reconcile(version)).ok(),
+            },
             object_schedules: object_schedules.unwrap_or_default(),
             timezone: timezone?,
             overlap: overlap?,
             visibility_lag: visibility_lag?,
             member_recheck: member_recheck?,
             listen: listen?,
+            heartbeat_url,
             purge_after: purge_after?,
             log_level: log_level?,
             log_format: log_format?,
@@ -266,16 +275,17 @@ impl Settings {
             "database_url" => self.database_url.to_string(),
             "database_schema" => or(self.database_schema.clone(), NOT_SET),
             "objects" => self.objects.join(", "),
-            "schedule" => self.schedule.clone(),
-            "reconcile_schedule" => or(self.reconcile_schedule.clone(), NEVER),
+            "schedule" => self.schedule.to_string(),
+            "reconcile_schedule" => or(self.reconcile_schedule.as_ref().map(Cron::to_string), NEVER),
             "object_schedules" => {
                 let entries: Vec<String> =
                     self.object_schedules.iter().map(|(name, entry)| format!("{name}={entry}")).collect();
                 or(Some(entries.join("; ")).filter(|entries| !entries.is_empty()), NOT_SET)
             }
-            "timezone" => self.timezone.clone(),
+            "timezone" => self.timezone.name().to_owned(),
             "overlap" => duration(self.overlap),
             "listen" => or(self.listen.map(|address| address.to_string()), OFF),
+            "heartbeat_url" => or(self.heartbeat_url.as_ref().map(Secret::to_string), NOT_SET),
             "purge_after" => or(self.purge_after.map(duration), NEVER),
             "log_level" => self.log_level.to_string(),
             "log_format" => self.log_format.to_string(),

@@ -321,7 +321,7 @@ fn unknown_key(name: &str) -> Invalid {
 fn holds_secret(key: &Key, value: &Value) -> bool {
     match (key.kind, &value.kind) {
         (Kind::Plain, _) => false,
-        (Kind::Credential, _) => true,
+        (Kind::Credential | Kind::Secret, _) => true,
         // A URL that cannot be read may hold anything.
         (Kind::DatabaseUrl, ValueKind::String(text)) => {
             text.parse().map_or(text.contains('@'), |url: DatabaseUrl| url.has_password())

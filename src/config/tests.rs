@@ -124,10 +124,11 @@ fn with_a_key_alone_everything_has_its_documented_default() {
     assert_eq!(settings.database_url.expose(), "sqlite://kitmirror.db");
     assert_eq!(settings.database_schema, None);
     assert_eq!(settings.objects, OBJECTS);
-    assert_eq!(settings.schedule, "*/15 * * * *");
-    assert_eq!(settings.reconcile_schedule.as_deref(), Some("30 3 * * *"));
+    assert_eq!(settings.schedule.as_str(), "*/15 * * * *");
+    assert_eq!(settings.reconcile_schedule.as_ref().map(Cron::as_str), Some("30 3 * * *"));
     assert!(settings.object_schedules.is_empty());
-    assert_eq!(settings.timezone, "UTC");
+    assert_eq!(settings.timezone, chrono_tz::UTC);
+    assert!(settings.heartbeat_url.is_none());
     assert_eq!(settings.overlap, Duration::from_secs(24 * 60 * 60));
     assert_eq!(settings.listen, Some("127.0.0.1:9420".parse().unwrap()));
     assert_eq!(settings.purge_after, Some(Duration::from_secs(30 * 24 * 60 * 60)));
@@ -147,7 +148,7 @@ fn the_credential_decides_version_limit_and_reconcile() {
         let settings = scene().variable(variable, "x").settings();
         assert_eq!(settings.kit_api_url, url, "{variable}");
         assert_eq!(settings.requests_per_minute, limit, "{variable}");
-        assert_eq!(settings.reconcile_schedule.as_deref(), Some(reconcile), "{variable}");
+        assert_eq!(settings.reconcile_schedule.as_ref().map(Cron::as_str), Some(reconcile), "{variable}");
     }
 }
 
@@ -160,8 +161,8 @@ fn flags_override_the_environment_which_overrides_the_file_which_overrides_defau
         .variable("KITMIRROR_TIMEZONE", "Europe/Rome")
         .flag("schedule", "3 * * * *");
     let loaded = scene.load().unwrap();
-    assert_eq!(loaded.settings.schedule, "3 * * * *");
-    assert_eq!(loaded.settings.timezone, "Europe/Rome");
+    assert_eq!(loaded.settings.schedule.as_str(), "3 * * * *");
+    assert_eq!(loaded.settings.timezone, chrono_tz::Europe::Rome);
     assert_eq!(loaded.settings.overlap, Duration::from_secs(3 * 60 * 60));
     let origin = |key| loaded.origins[key].as_str();
     assert_eq!(origin("schedule"), "--schedule");
@@ -257,6 +258,8 @@ fn values_that_are_allowed_are_read() {
         ("overlap", "1d 2h", "1day 2h"),
         ("listen", "off", "off"),
         ("listen", "[::]:9420", "[::]:9420"),
+        ("heartbeat_url", "https://hc.example/0b55-canary", "***"),
+        ("heartbeat_url", "http://127.0.0.1:8000/ping", "***"),
         ("purge_after", "never", "never"),
         ("purge_after", "0s", "0s"),
         ("log_level", "DEBUG", "debug"),
@@ -284,6 +287,11 @@ fn values_that_are_not_allowed_are_refused_with_the_key_the_place_and_what_is_al
         ("schedule", "1 2 3 4 5 6 7", "has 7 fields"),
         ("schedule", "*/15 * * * $", "`$` is no cron field"),
         ("schedule", "never", "five or six"),
+        ("schedule", "60 * * * *", "`60` is no cron field for the minute"),
+        ("schedule", "0 60 * * * *", "`60` is no cron field for the minute"),
+        ("schedule", "0 0 * * MONDAY", "`MONDAY` is no cron field for the day of the week"),
+        ("schedule", "0 3 30 2 *", "names a day that no year has"),
+        ("reconcile_schedule", "0 25 * * *", "`25` is no cron field for the hour"),
         ("reconcile_schedule", "off", "or `never`"),
         ("object_schedules", "tags", "has no `=`"),
         ("object_schedules", "tagz=* * * * *", "did you mean `tags`?"),
@@ -292,6 +300,8 @@ fn values_that_are_not_allowed_are_refused_with_the_key_the_place_and_what_is_al
         ("timezone", "Mars; drop", "is no time zone"),
         ("visibility_lag", "25h", "too long"),
         ("member_recheck", "2 days", "too long"),
+        ("timezone", "Europe/Atlantis", "is no time zone"),
+        ("timezone", "europe/berlin", "did you mean `Europe/Berlin`?"),
         ("overlap", "0s", "too short"),
         ("overlap", "9m 59s", "too short"),
         ("overlap", "1000y", "too long"),
@@ -300,6 +310,12 @@ fn values_that_are_not_allowed_are_refused_with_the_key_the_place_and_what_is_al
         ("listen", "9420", "an address and a port"),
         ("listen", "localhost:9420", "127.0.0.1:9420"),
         ("listen", "127.0.0.1:99999", "or `off`"),
+        ("heartbeat_url", "http://hc.example/canary", "plain http to another machine"),
+        ("heartbeat_url", "https://ann:canary@hc.example/", "a user or password"),
+        ("heartbeat_url", "ftp://hc.example/canary", "neither https:// nor http://"),
+        ("heartbeat_url", "hc.example/canary", "is not a URL"),
+        ("heartbeat_url", "https:///canary", "no valid host"),
+        ("heartbeat_url", "https://hc.example/can ary", "a blank"),
         ("purge_after", "soon", "or `never`"),
         ("purge_after", "1000y", "too long"),
         ("log_level", "loud", "error, warn, info, debug, trace"),
@@ -310,6 +326,7 @@ fn values_that_are_not_allowed_are_refused_with_the_key_the_place_and_what_is_al
         let problem = with_key().variable(&variable, value).problem();
         assert!(problem.starts_with(&format!("{key} ({variable}): ")), "{problem}");
         assert!(problem.contains(said), "{key} = {value} says: {problem}");
+        assert!(!problem.contains("canary"), "{problem}");
     }
 }
 
@@ -450,7 +467,7 @@ fn the_file_may_use_numbers_lists_and_tables() {
         .settings();
     assert_eq!(settings.requests_per_minute, 30);
     assert_eq!(settings.objects, ["tags", "broadcasts"]);
-    assert_eq!(settings.object_schedules["tags"], "*/5 * * * *");
+    assert_eq!(settings.object_schedules["tags"].as_str(), "*/5 * * * *");
 }
 
 #[test]
@@ -515,7 +532,7 @@ fn a_missing_credential_matters_only_to_commands_that_need_one() {
     let settings = scene().without_credential().file("requests_per_minute = 600\n").settings();
     assert_eq!(settings.requests_per_minute, 600, "it may be right for the token that is not here");
     let settings = scene().without_credential().file("kit_api_url = 'http://localhost/v3'\n").settings();
-    assert_eq!(settings.reconcile_schedule.as_deref(), Some("30 3 * * 0"));
+    assert_eq!(settings.reconcile_schedule.as_ref().map(Cron::as_str), Some("30 3 * * 0"));
 }
 
 #[test]
@@ -592,8 +609,8 @@ fn a_secret_that_every_user_may_read_is_a_warning() {
 
 #[test]
 fn secrets_never_come_from_the_command_line() {
-    for key in KEYS.iter().filter(|key| key.kind == Kind::Credential) {
-        let problem = scene().flag(key.name, CANARY).problem();
+    for key in KEYS.iter().filter(|key| matches!(key.kind, Kind::Credential | Kind::Secret)) {
+        let problem = scene().without_credential().flag(key.name, CANARY).problem();
         assert!(problem.contains("never come from the command line"), "{problem}");
         assert!(!problem.contains(CANARY));
     }
@@ -724,7 +741,7 @@ fn the_shipped_file_names_every_key_and_changes_nothing() {
 
 #[test]
 fn the_shipped_file_shows_the_true_defaults() {
-    let examples = ["kit_api_secret", "kit_access_token", "database_schema"];
+    let examples = ["kit_api_secret", "kit_access_token", "database_schema", "heartbeat_url"];
     let active: String = SHIPPED
         .lines()
         .filter_map(|line| {

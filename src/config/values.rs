@@ -7,9 +7,13 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use chrono_tz::{TZ_VARIANTS, Tz};
 use config::{Value, ValueKind};
 
+use super::cron::Cron;
+use super::kit_url;
 use super::problem::{Invalid, unknown};
+use super::secret::Secret;
 use super::{LogFormat, LogLevel};
 
 /// Kit's lists lag up to five minutes behind at the 99th percentile; twice that is the least that is not a
@@ -86,27 +90,39 @@ pub(super) fn one_of<T: Copy + Display>(value: &Value, choices: &[T]) -> Result<
     }
 }
 
-/// Five or six fields made of the characters that cron knows. What they mean is the scheduler's to find.
-pub(super) fn cron(text: &str) -> Result<String, Invalid> {
-    let allowed = "five or six cron fields, such as `*/15 * * * *` (every 15 minutes)";
-    let fields: Vec<&str> = text.split_whitespace().collect();
-    if !(5..=6).contains(&fields.len()) {
-        return Err(Invalid::value(text, &format!("has {} fields", fields.len()), allowed));
-    }
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '*' | '/' | ',' | '-' | '?' | '#');
-    match fields.iter().find(|field| !field.chars().all(fits)) {
-        Some(field) => Err(Invalid::value(field, "is no cron field", allowed)),
-        None => Ok(fields.join(" ")),
-    }
+/// The name of a zone, as the IANA database spells it.
+pub(super) fn timezone(text: &str) -> Result<Tz, Invalid> {
+    let name = text.trim();
+    name.parse().map_err(|_| {
+        // A known name in other letters is what people mistype most.
+        let meant = TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(name));
+        let wrong = meant.map_or("is no time zone".to_owned(), |zone| {
+            format!("is no time zone; did you mean `{}`?", zone.name())
+        });
+        Invalid::value(text, &wrong, "`UTC`, or a name such as `Europe/Berlin`")
+    })
 }
 
-pub(super) fn timezone(text: &str) -> Result<String, Invalid> {
-    let name = text.trim();
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '+');
-    if name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(fits) {
-        return Ok(name.to_owned());
+/// An address to be called by GET. The messages do not repeat it: its path is often a secret.
+pub(super) fn heartbeat(text: &str) -> Result<Secret, Invalid> {
+    let allowed = "an https:// URL, or an http:// URL on this machine";
+    let invalid = |wrong: &str| Invalid::new(wrong, allowed);
+    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(invalid("has a blank or a control character in it"));
     }
-    Err(Invalid::value(text, "is no time zone", "`UTC`, or a name such as `Europe/Berlin`"))
+    let (scheme, rest) = text.split_once("://").ok_or_else(|| invalid("is not a URL"))?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default().to_ascii_lowercase();
+    if authority.contains('@') {
+        return Err(invalid("has a user or password before the host"));
+    }
+    let host = kit_url::host(&authority).ok_or_else(|| invalid("has no valid host and port"))?;
+    let scheme = scheme.to_ascii_lowercase();
+    match scheme.as_str() {
+        "https" => Ok(Secret::new(format!("{scheme}://{rest}"))),
+        "http" if host.is_loopback() => Ok(Secret::new(format!("{scheme}://{rest}"))),
+        "http" => Err(invalid("is plain http to another machine")),
+        _ => Err(invalid("begins with neither https:// nor http://")),
+    }
 }
 
 fn duration(text: &str, allowed: &str) -> Result<Duration, Invalid> {
@@ -185,7 +201,7 @@ pub(super) fn objects(value: &Value, known: &[&str]) -> Result<Vec<String>, Vec<
 pub(super) fn object_schedules(
     value: &Value,
     known: &[&str],
-) -> Result<BTreeMap<String, String>, Vec<Invalid>> {
+) -> Result<BTreeMap<String, Cron>, Vec<Invalid>> {
     let allowed = "an object and its cron entry, such as `tags = \"*/5 * * * *\"`";
     let entries: Vec<Result<(&str, &str), Invalid>> = match &value.kind {
         ValueKind::Table(table) => {
@@ -203,7 +219,7 @@ pub(super) fn object_schedules(
     let (entries, mut invalid) = partition(entries.into_iter());
     let mut schedules = BTreeMap::new();
     for (name, entry) in entries {
-        let (name, entry) = match (object_name(name.trim(), known), cron(entry)) {
+        let (name, entry) = match (object_name(name.trim(), known), Cron::parse(entry)) {
             (Ok(name), Ok(entry)) => (name, entry),
             (name, entry) => {
                 invalid.extend(name.err().into_iter().chain(entry.err()));

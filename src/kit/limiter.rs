@@ -48,7 +48,9 @@ struct State {
     /// Start of a bucket, requests in it.
     window: VecDeque<(Instant, u32)>,
     used: u32,
-    /// The whole window may go at once: the job fits into it.
+    /// Requests that the jobs under way are expected to need.
+    expected: u64,
+    /// The whole window may go at once: the jobs fit into it.
     burst: bool,
     next_slot: Option<Instant>,
     paused_until: Option<Instant>,
@@ -66,6 +68,7 @@ impl Limiter {
                 cap,
                 window: VecDeque::new(),
                 used: 0,
+                expected: 0,
                 burst: false,
                 next_slot: None,
                 paused_until: None,
@@ -123,12 +126,12 @@ impl Limiter {
         *self.ledger.lock().unwrap_or_else(PoisonError::into_inner) = Some(ledger);
     }
 
-    /// Tells how many requests the job at hand is expected to need. One that fits into what is left of
-    /// the window goes at once; a longer one is paced, so that others who share the key get through.
-    pub fn expect(&self, requests: u64) {
-        let mut state = self.state();
-        state.forget(Instant::now());
-        state.burst = u64::from(state.used) + requests <= u64::from(state.cap);
+    /// Tells how many requests a job is expected to need, until what is returned is dropped. As long as all jobs
+    /// together fit into what is left of the window, they go at once; else they are paced, so that others who share
+    /// the key get through.
+    pub fn expect(&self, requests: u64) -> Expected<'_> {
+        self.state().expect(|expected| expected.saturating_add(requests), Instant::now());
+        Expected { limiter: self, requests }
     }
 
     /// Nothing is sent before `wait` is over. With `narrow`, half the limit is left to others for a while.
@@ -163,7 +166,26 @@ impl Limiter {
     }
 }
 
+/// A job that is under way.
+#[must_use = "a job that is dropped is over"]
+pub struct Expected<'l> {
+    limiter: &'l Limiter,
+    requests: u64,
+}
+
+impl Drop for Expected<'_> {
+    fn drop(&mut self) {
+        self.limiter.state().expect(|expected| expected.saturating_sub(self.requests), Instant::now());
+    }
+}
+
 impl State {
+    fn expect(&mut self, change: impl FnOnce(u64) -> u64, now: Instant) {
+        self.forget(now);
+        self.expected = change(self.expected);
+        self.burst = self.expected > 0 && u64::from(self.used) + self.expected <= u64::from(self.cap);
+    }
+
     fn take(&mut self, now: Instant) -> Result<(), Instant> {
         if let Some(until) = self.paused_until.filter(|until| *until > now) {
             return Err(until);
@@ -283,7 +305,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_job_that_fits_into_a_window_goes_at_once() {
         let limiter = Limiter::new(120);
-        limiter.expect(100);
+        let _job = limiter.expect(100);
         let start = Instant::now();
         let left = departures(&limiter, 100).await;
         assert_eq!(*left.last().unwrap(), start);
@@ -292,11 +314,28 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_long_job_is_spread_after_its_first_half_window() {
         let limiter = Limiter::new(120);
-        limiter.expect(5000);
+        let _job = limiter.expect(5000);
         let start = Instant::now();
         let left = departures(&limiter, 80).await;
         assert_eq!(left[50], start);
         assert!(left[79] - left[60] >= Duration::from_secs(9));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_short_job_beside_a_long_one_does_not_let_it_burst() {
+        let limiter = Limiter::new(120);
+        let long = limiter.expect(5000);
+        drop(limiter.expect(3));
+        let short = limiter.expect(3);
+        let start = Instant::now();
+        let left = departures(&limiter, 80).await;
+        assert!(left[79] - start >= Duration::from_secs(9));
+        drop(long);
+        tokio::time::advance(WINDOW + BUCKET).await;
+        drop(short);
+        let _job = limiter.expect(100);
+        let start = Instant::now();
+        assert_eq!(*departures(&limiter, 100).await.last().unwrap(), start);
     }
 
     /// H-01: a requested wait holds for everybody.
@@ -367,7 +406,7 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
             let left = runtime.block_on(async {
                 let limiter = Limiter::new(limit);
-                limiter.expect(expected);
+                let _job = limiter.expect(expected);
                 let mut left = Vec::new();
                 for pause in pauses {
                     tokio::time::sleep(Duration::from_millis(pause / 20)).await;

@@ -1,13 +1,15 @@
 //! The only door to the network: [`KitClient::page`] takes a [`PageRequest`] and gives a [`Page`].
 //! Limiting, retrying, time-outs, size limits and redaction happen in here; what a page means does not.
 
+mod heartbeat;
 mod limiter;
 mod page;
 mod request;
 mod retry;
 mod transport;
 
-pub use limiter::{Ledger, Limiter, Memory};
+pub use heartbeat::Heartbeat;
+pub use limiter::{Expected, Ledger, Limiter, Memory};
 pub use page::{NotAPage, Page, Place, parse};
 pub use request::{Auth, PageRequest, Position};
 pub use retry::Patience;

@@ -41,27 +41,8 @@ pub(super) struct Transport {
 
 impl Transport {
     pub(super) fn new(base_url: &str) -> Result<Self> {
-        let setup = |error: Box<dyn std::error::Error + Send + Sync>| {
-            Error::new(Kind::Internal, "could not set up the HTTP client").because(error)
-        };
         // A credential never leaves for another host, nor for the same host without TLS.
-        let mut builder = reqwest::Client::builder();
-        if !base_url.starts_with("https://") {
-            // Without TLS (loopback only) a proxy of the environment would be handed the credential.
-            builder = builder.no_proxy();
-        }
-        let http = builder
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_WITHIN)
-            .read_timeout(SILENCE)
-            .timeout(ANSWER_WITHIN)
-            .tls_backend_preconfigured(tls().map_err(|error| setup(error.into()))?)
-            .https_only(base_url.starts_with("https://"))
-            .http1_only()
-            .user_agent(concat!("kitmirror/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| setup(error.without_url().into()))?;
-        Ok(Transport { http })
+        Ok(Transport { http: client(base_url)? })
     }
 
     pub(super) async fn get(&self, request: &HttpRequest) -> Result<RawAnswer, Failure> {
@@ -99,6 +80,29 @@ impl Transport {
     }
 }
 
+/// An HTTP client as careful as ours is: no redirects, TLS verified, and plain HTTP only where the URL says so.
+pub(super) fn client(base_url: &str) -> Result<reqwest::Client> {
+    let setup = |error: Box<dyn std::error::Error + Send + Sync>| {
+        Error::new(Kind::Internal, "could not set up the HTTP client").because(error)
+    };
+    let mut builder = reqwest::Client::builder();
+    if !base_url.starts_with("https://") {
+        // Without TLS (loopback only) a proxy of the environment would be handed the credential.
+        builder = builder.no_proxy();
+    }
+    builder
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_WITHIN)
+        .read_timeout(SILENCE)
+        .timeout(ANSWER_WITHIN)
+        .tls_backend_preconfigured(tls().map_err(|error| setup(error.into()))?)
+        .https_only(base_url.starts_with("https://"))
+        .http1_only()
+        .user_agent(concat!("kitmirror/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| setup(error.without_url().into()))
+}
+
 /// Verifies against the system's roots where there are any, and Mozilla's, so that an image without a
 /// certificate store works. TLS 1.2 at least; there is no switch to skip verification.
 fn tls() -> Result<rustls::ClientConfig, rustls::Error> {
@@ -130,7 +134,12 @@ fn failed(error: reqwest::Error) -> Failure {
     if lower.contains("certificate") || lower.contains("invalid peer") {
         return Failure::Final(Kind::SourceUntrusted, format!("the TLS connection was refused{causes}"));
     }
-    let what = if error.is_timeout() {
+    Failure::Unavailable(format!("{}{causes}", stage(&error)))
+}
+
+/// How far a request came, in words that name no host.
+pub(super) fn stage(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() {
         "no answer in time"
     } else if error.is_connect() {
         "could not connect"
@@ -138,8 +147,7 @@ fn failed(error: reqwest::Error) -> Failure {
         "the answer could not be decoded"
     } else {
         "the connection broke off"
-    };
-    Failure::Unavailable(format!("{what}{causes}"))
+    }
 }
 
 /// Kit's own words about an error, shortened and without control characters: v3

@@ -519,6 +519,14 @@ impl Object {
         }
     }
 
+    /// The object whose requests fill it: itself, or the one that a view of it shows.
+    pub fn filled_by(&'static self) -> &'static Object {
+        match &self.source {
+            Source::ViewOf(shown) => shown,
+            Source::List(_) | Source::PerParent { .. } => self,
+        }
+    }
+
     /// The column that holds the parent's id.
     pub fn parent_column(&self) -> Option<&'static str> {
         self.columns.iter().find(|column| column.v4 == From::Parent).map(|column| column.name)

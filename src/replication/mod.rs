@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use tracing::Instrument as _;
 
 use crate::error::{Error, Kind, Result};
-use crate::kit::{Meter, Patience};
+use crate::kit::{Expected, Meter, Patience};
 use crate::model::{ApiVersion, Object, Source, objects};
 use crate::store::{Counts, Outcome, Store, Swept};
 use plan::{ObjectPlan, Parent, PartitionPlan, Stillness};
@@ -122,10 +122,13 @@ impl Report {
 /// None are returned: they are in the report, and in `sync_state` where they belong to an object.
 pub async fn run(cx: &Context<'_>, request: &Request) -> Report {
     let mut report = Report::default();
-    if let Err(error) = prepare(cx, request).await {
-        report.ended_by = Some(error);
-        return report;
-    }
+    let _expected = match prepare(cx, request).await {
+        Ok(expected) => expected,
+        Err(error) => {
+            report.ended_by = Some(error);
+            return report;
+        }
+    };
     for object in &request.objects {
         if cx.stop.is_requested() {
             break;
@@ -162,7 +165,7 @@ pub async fn run(cx: &Context<'_>, request: &Request) -> Report {
 
 /// Notes a requested full load, and one that is needed because a table was emptied; tells the limiter how
 /// long the job is.
-async fn prepare(cx: &Context<'_>, request: &Request) -> Result<()> {
+async fn prepare<'c>(cx: &Context<'c>, request: &Request) -> Result<Expected<'c>> {
     for table in emptied_tables(cx.store).await? {
         tracing::warn!("The table {table} was emptied; loading it again");
         // Whoever writes to it, asked for now or not: once there are rows again, nobody could tell.
@@ -185,8 +188,7 @@ async fn prepare(cx: &Context<'_>, request: &Request) -> Result<()> {
             Mode::Full | Mode::Reconcile => u64::from(u32::MAX),
         });
     }
-    cx.kit.limiter().expect(expected);
-    Ok(())
+    Ok(cx.kit.limiter().expect(expected))
 }
 
 /// Tables that are empty although rows were stored in them. Rows and progress live in one database, so this

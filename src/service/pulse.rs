@@ -16,6 +16,11 @@ pub enum Phase {
         /// What it answered, in one line.
         error: String,
     },
+    /// Kit does not answer; it is asked again and again, in longer and longer intervals.
+    WaitingForKit {
+        /// What came of it last, in one line.
+        error: String,
+    },
     /// Another kitmirror writes to this mirror; this one takes over when that one is gone.
     Standby {
         /// Who holds the lease.

@@ -16,7 +16,7 @@ use crate::model::Object;
 use crate::replication::{self, Context, Observer, Report, Request, Stop};
 use crate::store::{Access, AccountNote, AccountRow, Place, Store, owner};
 
-/// How often the lease is renewed while pages are far between. A quarter of its life.
+/// How often the lease is renewed while pages are far between. A third of its life.
 const RENEWED_EVERY: Duration = Duration::from_secs(15);
 
 /// Everything that is open while work is done.
@@ -35,6 +35,7 @@ pub struct Session {
     /// How long a tombstone stays; none means for ever.
     purge_after: Option<chrono::TimeDelta>,
     renewal: JoinHandle<()>,
+    overtaken: Stop,
 }
 
 /// What is done within a session.
@@ -134,7 +135,8 @@ impl Session {
         };
         match begun {
             Ok((store, account, migrated)) => {
-                let renewal = tokio::spawn(renew(store.clone(), stop.clone()));
+                let overtaken = Stop::default();
+                let renewal = tokio::spawn(renew(store.clone(), overtaken.clone(), stop.clone()));
                 let overlap =
                     chrono::TimeDelta::from_std(settings.overlap).unwrap_or(chrono::TimeDelta::hours(24));
                 let visibility_lag = chrono::TimeDelta::from_std(settings.visibility_lag)
@@ -153,6 +155,7 @@ impl Session {
                     member_recheck,
                     purge_after,
                     renewal,
+                    overtaken,
                 })
             }
             Err(error) => {
@@ -255,6 +258,21 @@ impl Session {
         }
     }
 
+    /// Waits until somebody else has taken the lease, which a pause or a cut line of the length of its life allows.
+    /// What is under way has then been asked to stop.
+    pub async fn overtaken(&self) {
+        self.overtaken.requested().await;
+    }
+
+    /// Asks Kit again whose account the credential belongs to: a key may be revoked, or replaced by another account's.
+    ///
+    /// # Errors
+    /// `SourceRejectedKey`, `AccountMismatch`, and those of client and store.
+    pub async fn check_account(&self) -> Result<()> {
+        let account = self.kit.account(Patience::FIRST_CONTACT, &Meter::default()).await?;
+        refuse_other_account(&self.kit, &self.store, &account).await
+    }
+
     /// Gives the lease back and closes everything in good order.
     pub async fn close(self) {
         self.renewal.abort();
@@ -323,13 +341,14 @@ async fn lease(store: &Store) -> Result<()> {
     })
 }
 
-async fn renew(store: Store, stop: Stop) {
+async fn renew(store: Store, overtaken: Stop, stop: Stop) {
     loop {
         tokio::time::sleep(RENEWED_EVERY).await;
         match store.renew_lease().await {
             Ok(()) => {}
             Err(error) if error.kind() == Kind::LeaseLost => {
                 tracing::error!("{}. {}", error.one_line(), error.advice());
+                overtaken.request();
                 stop.request();
                 return;
             }

@@ -6,8 +6,9 @@ use super::state::text;
 use crate::error::{Error, Kind, Result};
 use crate::model::Value;
 
-/// How long a lease lasts without being renewed.
-pub const LEASE_SECONDS: i64 = 60;
+/// How long a lease lasts without being renewed. Whoever stands by is to be at work within a minute of the last sign of
+/// life of the one before: that leaves a quarter of it for noticing and for opening.
+pub const LEASE_SECONDS: i64 = 45;
 
 /// The right to write, until somebody takes over.
 #[derive(Debug, Clone, PartialEq, Eq)]

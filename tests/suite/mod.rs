@@ -14,5 +14,6 @@ mod quiet;
 mod reconcile;
 mod regressions;
 mod resume;
+mod service;
 mod store;
 mod verify;

@@ -5,8 +5,11 @@ use super::mirror::{Api, Mirror};
 use kitmirror::simulator::Serving;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
 /// Longer than any of these processes may take; one that hangs fails its test instead of holding it up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,6 +35,44 @@ pub struct Ran {
 pub struct Running {
     child: Child,
     since: Instant,
+    stdout: Said,
+    stderr: Said,
+}
+
+/// A process under way to which nobody listens yet. Killed when dropped.
+pub struct Unheard {
+    child: Child,
+    since: Instant,
+}
+
+/// What a process has printed so far.
+struct Said {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    to_its_end: JoinHandle<()>,
+}
+
+impl Said {
+    fn from(pipe: Option<impl AsyncRead + Unpin + Send + 'static>) -> Self {
+        let bytes: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let so_far = Arc::clone(&bytes);
+        let mut pipe = pipe.expect("it is piped");
+        let to_its_end = tokio::spawn(async move {
+            let mut piece = [0; 4096];
+            while let Ok(count @ 1..) = pipe.read(&mut piece).await {
+                so_far.lock().unwrap_or_else(PoisonError::into_inner).extend(&piece[..count]);
+            }
+        });
+        Said { bytes, to_its_end }
+    }
+
+    fn so_far(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+
+    async fn all(&mut self) -> String {
+        (&mut self.to_its_end).await.expect("it can be read");
+        self.so_far()
+    }
 }
 
 impl Binary {
@@ -83,7 +124,19 @@ impl Binary {
         self.spawn(command)
     }
 
-    fn spawn(&self, mut command: Command) -> Running {
+    /// Starts it from a shell that sets something up first, and does not listen to it yet.
+    pub fn start_unheard(&self, setup: &str, arguments: &[&str]) -> Unheard {
+        let mut command = Command::new("sh");
+        let script = format!("{setup}; exec \"$0\" \"$@\"");
+        command.arg("-c").arg(script).arg(env!("CARGO_BIN_EXE_kitmirror")).args(arguments);
+        self.launch(command)
+    }
+
+    fn spawn(&self, command: Command) -> Running {
+        self.launch(command).listened_to()
+    }
+
+    fn launch(&self, mut command: Command) -> Unheard {
         command
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
@@ -92,7 +145,39 @@ impl Binary {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        Running { child: command.spawn().expect("the program starts"), since: Instant::now() }
+        Unheard { child: command.spawn().expect("the program starts"), since: Instant::now() }
+    }
+}
+
+impl Unheard {
+    /// From now on what it says is read.
+    fn listened_to(mut self) -> Running {
+        let (stdout, stderr) = (Said::from(self.child.stdout.take()), Said::from(self.child.stderr.take()));
+        Running { child: self.child, since: self.since, stdout, stderr }
+    }
+
+    /// Waits for its end and reads what it said only then: its pipes are full when they are full.
+    pub async fn end_unread(mut self) -> Ran {
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        ended.expect("the process ends in time").expect("its end can be waited for");
+        let took = self.since.elapsed();
+        Ran { took, ..self.listened_to().end().await }
+    }
+
+    /// Waits for its end; nobody listens: its pipes are closed at the other side.
+    pub async fn end_closed(mut self) -> Ran {
+        drop((self.child.stdout.take(), self.child.stderr.take()));
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        let status = ended.expect("the process ends in time").expect("its end can be waited for");
+        let signal = std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0);
+        let (stdout, stderr) = (String::new(), String::new());
+        Ran { code: status.code().unwrap_or(-signal), stdout, stderr, took: self.since.elapsed() }
+    }
+
+    /// Waits for its end and begins to read what it says after a while.
+    pub async fn end_heard_after(self, pause: Duration) -> Ran {
+        tokio::time::sleep(pause).await;
+        self.listened_to().end().await
     }
 }
 
@@ -115,38 +200,47 @@ impl Running {
         ran
     }
 
-    /// Waits for its end.
-    pub async fn end(self) -> Ran {
-        let since = self.since;
-        let ended = tokio::time::timeout(PATIENCE, self.child.wait_with_output()).await;
-        let output = ended.expect("the process ends in time").expect("its output can be read");
-        let signal = std::os::unix::process::ExitStatusExt::signal(&output.status).unwrap_or(0);
-        Ran {
-            code: output.status.code().unwrap_or(-signal),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-            took: since.elapsed(),
+    /// Waits until it has said something on stderr.
+    pub async fn has_said(&mut self, text: &str) {
+        let until = Instant::now() + PATIENCE;
+        while !self.stderr.so_far().contains(text) {
+            let ended = self.child.try_wait().expect("its state can be read");
+            assert!(
+                ended.is_none() && Instant::now() < until,
+                "never said {text:?}:\n{}",
+                self.stderr.so_far()
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
-    /// Waits for its end and reads what it said only then: its pipes are full when they are full.
-    pub async fn end_unread(mut self) -> Ran {
+    /// What it has said on stderr so far.
+    pub fn said(&self) -> String {
+        self.stderr.so_far()
+    }
+
+    /// Waits for its end.
+    pub async fn end(mut self) -> Ran {
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
-        ended.expect("the process ends in time").expect("its end can be waited for");
+        let Ok(status) = ended else { panic!("it does not end:\n{}", self.stderr.so_far()) };
+        let status = status.expect("its end can be seen");
         let took = self.since.elapsed();
-        Ran { took, ..self.end().await }
+        let signal = std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0);
+        Ran {
+            code: status.code().unwrap_or(-signal),
+            stdout: self.stdout.all().await,
+            stderr: self.stderr.all().await,
+            took,
+        }
     }
 
-    /// Waits for its end; nobody listens: its pipes are closed at the other side.
-    pub async fn end_unheard(mut self) -> Ran {
-        drop((self.child.stdout.take(), self.child.stderr.take()));
-        self.end().await
-    }
-
-    /// Waits for its end and begins to read what it says after a while.
-    pub async fn end_heard_after(self, pause: Duration) -> Ran {
-        tokio::time::sleep(pause).await;
-        self.end().await
+    /// Asks it to stop and waits for its end, which must come within the promised five seconds.
+    pub async fn stop(self, signal: &str) -> Ran {
+        self.signal(signal);
+        let asked_at = Instant::now();
+        let ran = self.end().await;
+        assert!(asked_at.elapsed() < Duration::from_secs(5), "{:?}:\n{}", asked_at.elapsed(), ran.stderr);
+        ran
     }
 
     /// Waits for its end; with the most memory it ever had resident, in KiB.

@@ -8,7 +8,7 @@ pub use lists::{BROADCASTS, FORMS, SEQUENCES, TAGS};
 pub use subscribers::{CANCELLED_SUBSCRIBERS, SUBSCRIBERS};
 pub use subscriptions::{FORM_SUBSCRIPTIONS, SEQUENCE_SUBSCRIPTIONS, SUBSCRIBER_TAGS, TAG_SUBSCRIPTIONS};
 
-use super::{Object, Source};
+use super::Object;
 
 /// Every object, in the order of running.
 pub static ALL: [&Object; 10] = [
@@ -39,10 +39,7 @@ pub fn named(name: &str) -> Option<&'static Object> {
 pub fn needed_for(names: &[String]) -> Vec<&'static Object> {
     let mut needed: Vec<&'static str> = Vec::new();
     for object in names.iter().filter_map(|name| named(name)) {
-        let own = match &object.source {
-            Source::ViewOf(shown) => *shown,
-            Source::List(_) | Source::PerParent { .. } => object,
-        };
+        let own = object.filled_by();
         needed.push(object.name);
         needed.push(own.name);
         needed.extend(own.parent().map(|parent| parent.name));
@@ -58,7 +55,7 @@ pub fn tables() -> impl Iterator<Item = &'static Object> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ApiVersion, Fresh, From, Person};
+    use crate::model::{ApiVersion, Fresh, From, Person, Source};
 
     #[test]
     fn parents_come_before_their_children() {

@@ -1,0 +1,68 @@
+//! `kitmirror run`: the service.
+
+use clap::Args;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::signals::{Signals, reloads};
+use super::{Global, Outcome};
+use crate::replication::{Silent, Stop};
+use crate::service::{Pulse, Service, end_the_process_on_a_panic};
+
+/// A stop may take this long, of the five seconds that are promised. What a silent database still holds up then is
+/// what a crash would hold up, and is made good by the next start.
+const STOPPED_WITHIN: Duration = Duration::from_millis(4_500);
+
+/// Keeps the mirror up to date by schedule until told to stop.
+///
+/// Reads what is new every 15 minutes (`schedule`, `object_schedules`), everything once a day (`reconcile_schedule`),
+/// and whatever was never read at once. Waits for a database or a Kit that is away. Of several on one database, one
+/// works and the others stand by.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  KIT_API_KEY_FILE=/run/secrets/kit kitmirror run
+  kitmirror run --set 'schedule=*/5 * * * *' --set timezone=Europe/Berlin
+  kitmirror run --set log_format=json 2>kitmirror.log
+
+Signals:
+  SIGTERM, SIGINT   finish the page in hand and exit 0, within five seconds; a second one ends it at once
+  SIGHUP            read settings and secret files again
+
+It goes on by itself when the database or Kit is back, when another kitmirror on the same database is
+gone, and when a revoked key is replaced in its file. It ends by itself only with an exit code of
+1 (internal error), 2 (the settings are wrong from the beginning) or 4 (the tables are not what they should be).")]
+pub struct Run {}
+
+impl Run {
+    pub(super) async fn run(self, global: &Global) -> Outcome {
+        let signals = Signals::listen();
+        let reload = reloads();
+        let settings = global.settings(true)?.settings;
+        end_the_process_on_a_panic();
+        let pulse = Pulse::default();
+        // The status server starts here: it reads the pulse, and its metrics are the observer.
+        let service = Service {
+            settings,
+            read_settings: global.reader(),
+            reload,
+            pulse,
+            observer: Arc::new(Silent),
+            stop: signals.stop.clone(),
+        };
+        tokio::select! {
+            ended = service.run() => ended?,
+            () = overdue(&signals.stop) => {
+                tracing::warn!("The database does not answer; ending without it. Nothing is lost.");
+            }
+        }
+        tracing::info!("Stopped");
+        Ok(0)
+    }
+}
+
+/// A stop that was asked for and takes too long.
+async fn overdue(stop: &Stop) {
+    stop.requested().await;
+    tokio::time::sleep(STOPPED_WITHIN).await;
+}

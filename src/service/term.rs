@@ -1,0 +1,283 @@
+//! A term: from taking the lease to giving it up. One session is open all the while; runs begin when the roster says
+//! so, and when the term ends, for whatever reason, each of them finishes the page in hand first.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+
+use super::pulse::{Phase, Pulse};
+use super::remedy::Remedy;
+use super::results::{Next, Results};
+use super::roster::{Due, Errand, Past, Roster};
+use super::session::Session;
+use super::ticks::Ticks;
+use crate::config::Settings;
+use crate::error::{Error, Kind, Result};
+use crate::kit::Heartbeat;
+use crate::model::{Time, objects};
+use crate::replication::{ObjectReport, Observer, PageWritten, Report, Request, Stop};
+use crate::store::Store;
+
+/// A start that only has to catch up begins somewhere within this: twenty services of one machine do not begin as one.
+const SPREAD: Duration = Duration::from_secs(5);
+/// How often Kit is asked whose account it is.
+const ACCOUNT_CHECKED_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// Why a term ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// Somebody asked for it.
+    Stopped,
+    /// The settings are to be read again.
+    Reload,
+    /// This has to be made good first.
+    Because(Error),
+}
+
+/// What a term works with.
+pub(super) struct Term<'t> {
+    pub settings: &'t Settings,
+    pub pulse: &'t Pulse,
+    pub observer: &'t Arc<dyn Observer>,
+    pub reload: &'t Notify,
+    /// The whole service is to stop.
+    pub stop: &'t Stop,
+    /// This term is to end; the session was opened with it.
+    pub over: Stop,
+}
+
+/// A task of a term that is over.
+enum Done {
+    Run(Errand, Report),
+    Account(Result<()>),
+}
+
+/// What changes during a term.
+struct Course {
+    session: Arc<Session>,
+    roster: Arc<Mutex<Roster>>,
+    listener: Arc<Listener>,
+    heartbeat: Option<Heartbeat>,
+    tasks: JoinSet<Done>,
+    /// Calls of the heartbeat under way; nobody waits for them.
+    calls: JoinSet<()>,
+    /// No run begins before.
+    hold: Instant,
+    results: Results,
+}
+
+impl Term<'_> {
+    /// Keeps the schedules until the service is stopped or something has to be made good.
+    pub async fn serve(self, session: Session, ticks: &Ticks) -> Ended {
+        let mut course = match self.course(session).await {
+            Ok(course) => course,
+            Err((session, error)) => {
+                session.close().await;
+                return Ended::Because(error);
+            }
+        };
+        self.pulse.enter(Phase::Working);
+        let ended = self.follow(&mut course, ticks).await;
+        if matches!(ended, Ended::Stopped) {
+            self.pulse.enter(Phase::Stopping);
+        }
+        self.over.request();
+        while course.tasks.join_next().await.is_some() {}
+        // Nobody else holds it once the tasks are over.
+        if let Some(session) = Arc::into_inner(course.session) {
+            session.close().await;
+        }
+        for name in &self.settings.objects {
+            if let Some(object) = objects::named(name) {
+                self.pulse
+                    .schedule(object.name, |schedule| (schedule.running, schedule.next) = (false, None));
+            }
+        }
+        ended
+    }
+
+    async fn course(&self, session: Session) -> Result<Course, (Session, Error)> {
+        let heartbeat = self.settings.heartbeat_url.clone().map(Heartbeat::new).transpose();
+        let (past, heartbeat) = match (past(&session.store).await, heartbeat) {
+            (Ok(past), Ok(heartbeat)) => (past, heartbeat),
+            (Err(error), _) | (_, Err(error)) => return Err((session, error)),
+        };
+        let roster = Roster::new(self.settings, &past, now());
+        // Where something was never complete, somebody is waiting for it.
+        let spread = if roster.owes() { Duration::ZERO } else { SPREAD.mul_f64(fastrand::f64()) };
+        let roster = Arc::new(Mutex::new(roster));
+        let listener = Listener {
+            roster: Arc::clone(&roster),
+            pulse: self.pulse.clone(),
+            observer: Arc::clone(self.observer),
+        };
+        Ok(Course {
+            session: Arc::new(session),
+            roster,
+            listener: Arc::new(listener),
+            heartbeat,
+            tasks: JoinSet::new(),
+            calls: JoinSet::new(),
+            hold: Instant::now() + spread,
+            results: Results::default(),
+        })
+    }
+
+    async fn follow(&self, course: &mut Course, ticks: &Ticks) -> Ended {
+        let session = Arc::clone(&course.session);
+        let mut checked =
+            tokio::time::interval_at(Instant::now() + ACCOUNT_CHECKED_EVERY, ACCOUNT_CHECKED_EVERY);
+        checked.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            self.begin(course);
+            let ended = tokio::select! {
+                biased;
+                () = self.stop.requested() => Some(Ended::Stopped),
+                () = session.overtaken() => Some(Ended::Because(overtaken())),
+                () = self.reload.notified() => Some(Ended::Reload),
+                Some(done) = course.tasks.join_next() => self.finished(course, done).map(Ended::Because),
+                _ = checked.tick() => {
+                    let session = Arc::clone(&session);
+                    course.tasks.spawn(async move { Done::Account(session.check_account().await) });
+                    None
+                }
+                () = ticks.next() => None,
+            };
+            if let Some(ended) = ended {
+                return ended;
+            }
+        }
+    }
+
+    /// Begins whatever is due and free.
+    fn begin(&self, course: &mut Course) {
+        while course.calls.try_join_next().is_some() {}
+        let mut roster = lock(&course.roster);
+        roster.look(now());
+        while Instant::now() >= course.hold
+            && let Some(errand) = roster.take()
+        {
+            self.pulse.enter(Phase::Working);
+            let request = request(&errand);
+            let (session, listener) = (Arc::clone(&course.session), Arc::clone(&course.listener));
+            let over = self.over.clone();
+            course.tasks.spawn(async move {
+                let report = session.replicate(&request, &*listener, &over).await;
+                Done::Run(errand, report)
+            });
+        }
+        roster.tell(self.pulse);
+    }
+
+    /// Takes note of a task that is over; gives the error that ends the term, if it is one.
+    fn finished(&self, course: &mut Course, done: Result<Done, JoinError>) -> Option<Error> {
+        match done {
+            Ok(Done::Run(errand, report)) => self.ran(course, &errand, report),
+            Ok(Done::Account(Ok(()))) => None,
+            Ok(Done::Account(Err(error))) => match Remedy::of(error.kind(), true) {
+                Remedy::AskKit => {
+                    tracing::debug!("Could not check the account: {}", error.one_line());
+                    None
+                }
+                Remedy::AskDatabase(_) | Remedy::StandBy | Remedy::Pause | Remedy::End => Some(error),
+            },
+            Err(error) => Some(Error::new(Kind::Internal, "a run ended in a panic").because(error)),
+        }
+    }
+
+    fn ran(&self, course: &mut Course, errand: &Errand, report: Report) -> Option<Error> {
+        {
+            let mut roster = lock(&course.roster);
+            errand.objects.iter().for_each(|object| roster.done(object.name));
+        }
+        match course.results.take(errand, report) {
+            Next::Schedules { all_complete: true } => beat(course),
+            Next::Schedules { all_complete: false } => {}
+            Next::Again { unread, after, error } => {
+                lock(&course.roster).owe(&unread, errand.due);
+                course.hold = Instant::now() + after;
+                self.pulse.enter(Phase::WaitingForKit { error: error.one_line() });
+                tracing::warn!("{}; asking again in {:.0} s", error.one_line(), after.as_secs_f64());
+            }
+            Next::Over(error) => return Some(error),
+        }
+        None
+    }
+}
+
+/// What a run is asked to do.
+fn request(errand: &Errand) -> Request {
+    Request { objects: errand.objects.clone(), full: errand.due == Due::Reconcile }
+}
+
+/// Tells the monitor, if there is one, that all is well. Whether it hears is its own affair.
+fn beat(course: &mut Course) {
+    let Some(heartbeat) = course.heartbeat.clone() else { return };
+    course.calls.spawn(async move {
+        if let Err(why) = heartbeat.beat().await {
+            tracing::warn!("The heartbeat was not heard: {why}. The mirror is not affected.");
+        }
+    });
+}
+
+/// When each object was read to its end.
+async fn past(store: &Store) -> Result<BTreeMap<&'static str, Past>> {
+    let mut past = BTreeMap::new();
+    for object in objects::ALL.iter().filter(|object| object.filled_by().name == object.name) {
+        let states = store.states(object).await?;
+        let whole = states.iter().find(|state| state.partition.is_empty());
+        let completed_at = whole.and_then(|state| state.completed_at);
+        past.insert(object.name, Past { completed_at, reconciled_at: None });
+    }
+    Ok(past)
+}
+
+fn overtaken() -> Error {
+    Error::new(Kind::LeaseLost, "another kitmirror has taken over this mirror")
+}
+
+fn now() -> Time {
+    Time::from(std::time::SystemTime::now())
+}
+
+/// Frees each object when its part of a run is over, and passes on what it hears.
+struct Listener {
+    roster: Arc<Mutex<Roster>>,
+    pulse: Pulse,
+    observer: Arc<dyn Observer>,
+}
+
+impl Listener {
+    fn note(&self, change: impl FnOnce(&mut Roster)) {
+        let mut roster = lock(&self.roster);
+        change(&mut roster);
+        roster.tell(&self.pulse);
+    }
+}
+
+impl Observer for Listener {
+    fn object_started(&self, object: &'static str, partitions: usize) {
+        self.note(|roster| roster.begun(object));
+        self.observer.object_started(object, partitions);
+    }
+
+    fn page_written(&self, page: &PageWritten<'_>) {
+        self.observer.page_written(page);
+    }
+
+    fn partition_done(&self, object: &'static str, partition: &str) {
+        self.observer.partition_done(object, partition);
+    }
+
+    fn object_done(&self, report: &ObjectReport) {
+        self.note(|roster| roster.done(report.object));
+        self.observer.object_done(report);
+    }
+}
+
+fn lock(roster: &Mutex<Roster>) -> MutexGuard<'_, Roster> {
+    roster.lock().unwrap_or_else(PoisonError::into_inner)
+}
