@@ -258,7 +258,10 @@ mod tests {
         let text = logged_with("debug", "", LogFormat::Text, false, event).concat();
         assert!(text.contains("object=tags") && text.contains("page=3"), "{text}");
         let json = logged_with("info", "", LogFormat::Json, false, event).concat();
-        assert!(json.contains(r#"{"object":"tags","name":"object"}"#) && json.contains(r#""page":3"#), "{json}");
+        assert!(
+            json.contains(r#"{"object":"tags","name":"object"}"#) && json.contains(r#""page":3"#),
+            "{json}"
+        );
     }
 
     #[test]

@@ -119,7 +119,11 @@ async fn people_get_a_line_per_object_and_the_rest_on_request() {
     let ran = binary.run(&["sync"]).await;
     let runs = ran.stderr.lines().filter(|line| line.contains(" complete, ")).count();
     assert_eq!(runs, 9, "{}", ran.stderr);
-    assert!(!ran.stderr.contains("object=") && ran.stderr.contains("WARN GET /subscribers: "), "{}", ran.stderr);
+    assert!(
+        !ran.stderr.contains("object=") && ran.stderr.contains("WARN GET /subscribers: "),
+        "{}",
+        ran.stderr
+    );
     let ran = binary.run(&["-v", "sync"]).await;
     assert!(ran.stderr.contains("object=subscribers partition= page=1"), "{}", ran.stderr);
 }
