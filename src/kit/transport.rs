@@ -8,6 +8,7 @@ use super::request::HttpRequest;
 use super::retry::Failure;
 use crate::error::{Error, Kind, Result};
 use crate::model::Time;
+use crate::model::text::without_addresses;
 use secrecy::ExposeSecret as _;
 
 /// Decoded bytes of one answer. Larger ones are given up and asked for in smaller pages.
@@ -163,11 +164,7 @@ pub(super) fn error_text(body: &str, secret: &str) -> String {
     let words = words.join(", ").replace(secret, "***");
     let text: String = words.chars().filter(|c| !c.is_control()).take(200).collect();
     // Kit quotes input in some messages; an address must not reach a log.
-    let safe = text
-        .split(' ')
-        .map(|word| if word.contains('@') { "***" } else { word })
-        .collect::<Vec<_>>()
-        .join(" ");
+    let safe = without_addresses(&text);
     if safe.is_empty() { safe } else { format!(" ({safe})") }
 }
 

@@ -12,6 +12,11 @@ pub const MAX_DEPTH: usize = 128;
 /// What stands for U+0000.
 const SYMBOL_FOR_NULL: char = '\u{2400}';
 
+/// The same without words that could be an e-mail address, which nothing but the tables may show.
+pub fn without_addresses(text: &str) -> String {
+    text.split(' ').map(|word| if word.contains('@') { "***" } else { word }).collect::<Vec<_>>().join(" ")
+}
+
 /// Decodes a JSON string token, quotes included, that a JSON parser has accepted as well-formed.
 /// `None` if the token is not a string.
 pub fn decode(token: &str) -> Option<String> {

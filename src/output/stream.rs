@@ -7,7 +7,7 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -62,8 +62,10 @@ pub(super) struct Stream {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    write: Box<dyn Fn(&[u8]) + Send + Sync>,
+    write: Box<Write>,
 }
+
+type Write = dyn Fn(&[u8]) + Send + Sync;
 
 #[derive(Default)]
 struct State {
@@ -77,8 +79,9 @@ struct State {
     /// How many had been written when the reader was given up.
     given_up_at: Option<u64>,
     /// Lines lost since the last piece that found room.
+    untold: u64,
+    /// Lines lost so far.
     lost: u64,
-    lost_ever: u64,
 }
 
 struct Piece {
@@ -95,12 +98,13 @@ impl State {
 
     fn add(&mut self, text: &[u8]) {
         self.bytes += text.len();
-        self.waiting.push_back(Piece { text: text.to_owned(), lost_before: std::mem::take(&mut self.lost) });
+        self.waiting
+            .push_back(Piece { text: text.to_owned(), lost_before: std::mem::take(&mut self.untold) });
     }
 
     fn lose(&mut self) {
+        self.untold += 1;
         self.lost += 1;
-        self.lost_ever += 1;
     }
 }
 
@@ -152,13 +156,13 @@ impl Stream {
     /// Waits until everything is written, as long as the reader takes anything.
     pub(super) fn flush(&self) {
         if !IS_WRITER.get() {
-            drop(self.wait_while(|state| state.writing || !state.waiting.is_empty() || state.lost > 0));
+            drop(self.wait_while(|state| state.writing || !state.waiting.is_empty() || state.untold > 0));
         }
     }
 
     /// Lines lost so far.
     pub(super) fn lost(&self) -> u64 {
-        self.shared.state().lost_ever
+        self.shared.state().lost
     }
 
     /// Waits while something is so, until the reader has taken nothing for as long as we are patient. Once given up,
@@ -191,7 +195,7 @@ impl Shared {
         loop {
             let (text, lost) = match state.waiting.pop_front() {
                 Some(piece) => (piece.text, piece.lost_before),
-                None if state.lost > 0 => (Vec::new(), std::mem::take(&mut state.lost)),
+                None if state.untold > 0 => (Vec::new(), std::mem::take(&mut state.untold)),
                 None => {
                     state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                     continue;
@@ -230,7 +234,7 @@ impl MakeWriter<'_> for LogLines {
 #[derive(Debug)]
 pub struct LogLine;
 
-impl Write for LogLine {
+impl io::Write for LogLine {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         // Fields that are for machines only leave the blanks between them behind.
         STDERR.log(&[line.trim_ascii_end(), b"\n"].concat());
@@ -250,22 +254,29 @@ mod tests {
 
     /// A reader that takes nothing before it is let.
     #[derive(Clone, Default)]
-    struct Reader(Arc<(Mutex<(bool, Vec<String>)>, Condvar)>);
+    struct Reader(Arc<Desk>);
+
+    #[derive(Default)]
+    struct Desk {
+        takes: Mutex<bool>,
+        changed: Condvar,
+        read: Mutex<Vec<String>>,
+    }
 
     impl Reader {
         fn take(&self, text: &[u8]) {
-            let (state, changed) = &*self.0;
-            let mut state = changed.wait_while(state.lock().unwrap(), |state| !state.0).unwrap();
-            state.1.push(String::from_utf8_lossy(text).into_owned());
+            let takes = self.0.takes.lock().unwrap();
+            drop(self.0.changed.wait_while(takes, |takes| !*takes).unwrap());
+            self.0.read.lock().unwrap().push(String::from_utf8_lossy(text).into_owned());
         }
 
         fn go_on(&self) {
-            self.0.0.lock().unwrap().0 = true;
-            self.0.1.notify_all();
+            *self.0.takes.lock().unwrap() = true;
+            self.0.changed.notify_all();
         }
 
         fn read(&self) -> Vec<String> {
-            self.0.0.lock().unwrap().1.clone()
+            self.0.read.lock().unwrap().clone()
         }
     }
 

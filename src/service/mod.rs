@@ -9,8 +9,12 @@
 //! | `ticks`, `schedule`, `roster` | when to look; what has come; who is due, who is busy, what may begin |
 //! | `standby` | waiting for the lease |
 //! | `pulse` | what it is doing, for whoever asks |
+//! | `http`, `metrics` | the service seen from outside |
+//! | `purge` | what was gone for long enough |
 
 mod existing;
+pub mod http;
+mod metrics;
 mod panics;
 mod pulse;
 mod purge;
@@ -25,6 +29,7 @@ mod term;
 mod ticks;
 
 pub use existing::existing;
+pub use metrics::Metrics;
 pub use panics::end_the_process as end_the_process_on_a_panic;
 pub use pulse::{Beat, Phase, Pulse, Schedule};
 pub use session::{Session, attach_limiter, client, place, refuse_other_account, v3_lists_show_everybody};

@@ -39,6 +39,24 @@ pub enum Phase {
     Stopping,
 }
 
+impl Phase {
+    /// All of their names.
+    pub const NAMES: [&str; 6] =
+        ["starting", "waiting_for_database", "standby", "working", "paused", "stopping"];
+
+    /// A short stable name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Phase::Starting => "starting",
+            Phase::WaitingForDatabase { .. } => "waiting_for_database",
+            Phase::Standby { .. } => "standby",
+            Phase::Working => "working",
+            Phase::Paused { .. } => "paused",
+            Phase::Stopping => "stopping",
+        }
+    }
+}
+
 /// What is known about the schedule of one object.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Schedule {
