@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::signals::{Signals, reloads};
 use super::{Global, Outcome};
-use crate::replication::{Silent, Stop};
-use crate::service::{Pulse, Service, end_the_process_on_a_panic};
+use crate::model::objects;
+use crate::replication::Stop;
+use crate::service::{Metrics, Pulse, Service, end_the_process_on_a_panic, http, place};
 
 /// A stop may take this long, of the five seconds that are promised. What a silent database still holds up then is
 /// what a crash would hold up, and is made good by the next start.
@@ -41,13 +42,19 @@ impl Run {
         let settings = global.settings(true)?.settings;
         end_the_process_on_a_panic();
         let pulse = Pulse::default();
-        // The status server starts here: it reads the pulse, and its metrics are the observer.
+        let metrics = Arc::new(Metrics::new(&objects::needed_for(&settings.objects))?);
+        let server = match settings.listen {
+            Some(listen) => {
+                Some(http::serve(listen, place(&settings)?, pulse.clone(), Arc::clone(&metrics)).await?)
+            }
+            None => None,
+        };
         let service = Service {
             settings,
             read_settings: global.reader(),
             reload,
             pulse,
-            observer: Arc::new(Silent),
+            observer: metrics,
             stop: signals.stop.clone(),
         };
         tokio::select! {
@@ -55,6 +62,9 @@ impl Run {
             () = overdue(&signals.stop) => {
                 tracing::warn!("The database does not answer; ending without it. Nothing is lost.");
             }
+        }
+        if let Some(server) = server {
+            server.stop().await;
         }
         tracing::info!("Stopped");
         Ok(0)

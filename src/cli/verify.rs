@@ -2,12 +2,12 @@
 
 use clap::Args;
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 
 use super::progress::Progress;
+use super::signals::Signals;
 use super::status::mirror;
 use super::sync::{exit_code, object_name};
-use super::{Global, Outcome, stop_on_signal};
+use super::{Global, Outcome};
 use crate::config::Settings;
 use crate::error::Error;
 use crate::kit::{Meter, Patience};
@@ -63,7 +63,8 @@ pub struct Verify {
 impl Verify {
     pub(super) async fn run(self, global: &Global) -> Outcome {
         let settings = global.settings(true)?.settings;
-        let (stop, signal) = stop_on_signal();
+        let signals = Signals::listen();
+        let stop = signals.stop.clone();
         let meter = Meter::default();
         let lists = self.compare(&settings, &meter, &stop).await?;
         if self.json {
@@ -73,7 +74,7 @@ impl Verify {
         }
         if stop.is_requested() {
             output::note("Stopped before everything was compared.");
-            return Ok(signal.load(Ordering::Relaxed));
+            return Ok(signals.code());
         }
         let skipped = lists.iter().filter(|list| list.how == How::Skipped).count();
         if skipped > 0 {

@@ -41,14 +41,15 @@ pub enum Phase {
 
 impl Phase {
     /// All of their names.
-    pub const NAMES: [&str; 6] =
-        ["starting", "waiting_for_database", "standby", "working", "paused", "stopping"];
+    pub const NAMES: [&str; 7] =
+        ["starting", "waiting_for_database", "waiting_for_kit", "standby", "working", "paused", "stopping"];
 
     /// A short stable name.
     pub fn name(&self) -> &'static str {
         match self {
             Phase::Starting => "starting",
             Phase::WaitingForDatabase { .. } => "waiting_for_database",
+            Phase::WaitingForKit { .. } => "waiting_for_kit",
             Phase::Standby { .. } => "standby",
             Phase::Working => "working",
             Phase::Paused { .. } => "paused",

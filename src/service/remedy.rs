@@ -45,6 +45,7 @@ impl Remedy {
             | Kind::SourceTooLarge
             | Kind::SourcePagination
             | Kind::SchemaDrift
+            | Kind::DeletionsHeld
             | Kind::ParentsUnknown => Remedy::AskKit,
             Kind::DatabaseUnavailable => Remedy::AskDatabase(LONGEST_AWAY),
             Kind::DatabaseRefused => Remedy::AskDatabase(LONGEST_REFUSED),

@@ -16,9 +16,9 @@ use super::session::Session;
 use super::ticks::Ticks;
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
-use crate::kit::Heartbeat;
+use crate::kit::{Heartbeat, Meter};
 use crate::model::{Time, objects};
-use crate::replication::{ObjectReport, Observer, PageWritten, Report, Request, Stop};
+use crate::replication::{ObjectReport, Observer, PageWritten, Report, Request, Stop, Whole};
 use crate::store::Store;
 
 /// A start that only has to catch up begins somewhere within this: twenty services of one machine do not begin as one.
@@ -210,7 +210,8 @@ impl Term<'_> {
 
 /// What a run is asked to do.
 fn request(errand: &Errand) -> Request {
-    Request { objects: errand.objects.clone(), full: errand.due == Due::Reconcile }
+    let whole = (errand.due == Due::Reconcile).then_some(Whole::Reconcile);
+    Request { whole, ..Request::of(errand.objects.clone()) }
 }
 
 /// Tells the monitor, if there is one, that all is well. Whether it hears is its own affair.
@@ -230,7 +231,8 @@ async fn past(store: &Store) -> Result<BTreeMap<&'static str, Past>> {
         let states = store.states(object).await?;
         let whole = states.iter().find(|state| state.partition.is_empty());
         let completed_at = whole.and_then(|state| state.completed_at);
-        past.insert(object.name, Past { completed_at, reconciled_at: None });
+        let reconciled_at = whole.and_then(|state| state.reconciled_at);
+        past.insert(object.name, Past { completed_at, reconciled_at });
     }
     Ok(past)
 }
@@ -259,9 +261,9 @@ impl Listener {
 }
 
 impl Observer for Listener {
-    fn object_started(&self, object: &'static str, partitions: usize) {
+    fn object_started(&self, object: &'static str, partitions: usize, meter: &Arc<Meter>) {
         self.note(|roster| roster.begun(object));
-        self.observer.object_started(object, partitions);
+        self.observer.object_started(object, partitions, meter);
     }
 
     fn page_written(&self, page: &PageWritten<'_>) {

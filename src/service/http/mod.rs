@@ -274,6 +274,7 @@ impl Shared {
 fn hide_addresses(phase: &mut Phase) {
     match phase {
         Phase::WaitingForDatabase { error: text }
+        | Phase::WaitingForKit { error: text }
         | Phase::Standby { holder: text }
         | Phase::Paused { error: text, .. } => *text = without_addresses(text),
         Phase::Starting | Phase::Working | Phase::Stopping => {}

@@ -207,7 +207,7 @@ fn verdict(view: &View, rows: &[Line]) -> (Mood, String) {
         Phase::Starting if view.seen.read.is_none() => return told(Mood::Busy, "Starting"),
         Phase::WaitingForDatabase { .. } => return told(Mood::Unwell, "The database does not answer"),
         _ if view.seen.trouble.is_some() => return told(Mood::Unwell, "The mirror cannot be read"),
-        Phase::Starting | Phase::Standby { .. } | Phase::Working => {}
+        Phase::Starting | Phase::WaitingForKit { .. } | Phase::Standby { .. } | Phase::Working => {}
     }
     let marked = |wanted: fn(Mark) -> bool| rows.iter().filter(|row| wanted(row.mark)).collect::<Vec<_>>();
     match marked(Mark::needs_attention).as_slice() {
@@ -231,6 +231,7 @@ fn doing(view: &View) -> String {
     match &view.beat.phase {
         Phase::Starting => "Nothing is open yet.".to_owned(),
         Phase::WaitingForDatabase { .. } => "It is asked again and again.".to_owned(),
+        Phase::WaitingForKit { .. } => "Kit does not answer; it is asked again and again.".to_owned(),
         Phase::Standby { .. } => "Standing by: another kitmirror writes to this mirror.".to_owned(),
         Phase::Paused { .. } => "Nothing can be read from Kit.".to_owned(),
         Phase::Stopping => "The page in hand is being finished.".to_owned(),
@@ -249,7 +250,9 @@ fn doing(view: &View) -> String {
 
 fn notices(view: &View) -> Vec<Notice> {
     let of_phase = match &view.beat.phase {
-        Phase::WaitingForDatabase { error } => Some(Notice { what: sentence(error), advice: None }),
+        Phase::WaitingForDatabase { error } | Phase::WaitingForKit { error } => {
+            Some(Notice { what: sentence(error), advice: None })
+        }
         Phase::Paused { error, advice } => {
             Some(Notice { what: sentence(error), advice: Some(advice.clone()) })
         }

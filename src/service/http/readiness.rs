@@ -42,10 +42,10 @@ impl fmt::Display for Reason {
 /// One that stands by is judged as one that works: the mirror is fresh whoever keeps it so, and a rolling update
 /// ends the old process only once the new one is ready. One that is paused is not ready even while all is fresh yet,
 /// since it will not be for long unless somebody comes; the same update then keeps the old process, whose credential
-/// works.
+/// works. One whose Kit does not answer is judged by what it has: nobody else could read more.
 pub fn reasons_against(seen: &Seen, beat: &Beat, now: Time) -> Vec<Reason> {
     let of_phase = match &beat.phase {
-        Phase::Working | Phase::Standby { .. } => None,
+        Phase::Working | Phase::WaitingForKit { .. } | Phase::Standby { .. } => None,
         Phase::Starting => Some(general("the service is starting", None)),
         Phase::Stopping => Some(general("the service is stopping", None)),
         Phase::WaitingForDatabase { error } => {
