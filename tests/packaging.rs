@@ -235,7 +235,7 @@ fn is_understood(variables: &Variables, settings: Option<&str>) -> Result<(), St
         } else {
             "kit_0"
         };
-        let path = folder.path().join(&*name);
+        let path = folder.path().join(name);
         write_secret(&path, secret);
         *value = path.display().to_string();
     }

@@ -239,7 +239,7 @@ impl Absent {
         }
     }
 
-    async fn appears(&self) {
+    fn appears(&self) {
         match &self.proxy {
             Some(proxy) => proxy.open(),
             None => std::fs::create_dir(&self.folder).expect("the folder is made"),
@@ -256,7 +256,7 @@ async fn a_service_that_starts_before_its_database_waits_for_it() {
     let waits = "waiting until the database answers";
     running.has_said(waits).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    absent.appears().await;
+    absent.appears();
     running.has_said("tag_subscriptions: full complete").await;
     let ran = running.stop("TERM").await;
     assert_eq!(ran.ended_with(0).stderr.matches(waits).count(), 1, "{}", ran.stderr);
