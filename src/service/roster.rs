@@ -298,7 +298,9 @@ mod tests {
                 now += chrono::TimeDelta::minutes(i64::from(minutes));
                 roster.look(now);
                 while let Some(errand) = roster.take() {
-                    let run = names(Some(errand));
+                    let mut run = names(Some(errand));
+                    // A view has no part in it.
+                    run.retain(|name| *name != "subscriber_tags");
                     for object in &run {
                         prop_assert!(!under_way.iter().flatten().any(|busy| busy == object), "{object} is busy");
                     }

@@ -273,6 +273,12 @@ impl Session {
         refuse_other_account(&self.kit, &self.store, &account).await
     }
 
+    /// Lets go of a database that does not answer. The lease stays this process's, which may take it again; what was
+    /// reserved of the rate counts as sent.
+    pub fn abandon(self) {
+        self.renewal.abort();
+    }
+
     /// Gives the lease back and closes everything in good order.
     pub async fn close(self) {
         self.renewal.abort();

@@ -29,7 +29,7 @@ use crate::error::{Error, Kind, Result};
 use crate::replication::{Observer, Stop};
 
 /// How often a refused credential is compared with the one the settings hold now.
-const CREDENTIAL_LOOKED_AT_EVERY: Duration = Duration::from_secs(5);
+const CREDENTIAL_LOOKED_AT_EVERY: Duration = Duration::from_secs(2);
 /// How often a refused credential is tried again all the same.
 const CREDENTIAL_TRIED_EVERY: Duration = Duration::from_secs(15 * 60);
 /// The longest wait for a Kit that does not say whose account it is.

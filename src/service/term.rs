@@ -81,14 +81,24 @@ impl Term<'_> {
         };
         self.pulse.enter(Phase::Working);
         let ended = self.follow(&mut course, ticks).await;
+        self.over.request();
+        // A database that does not answer is not waited for once more by each run, and for the farewell.
+        let away = match &ended {
+            Ended::Because(error) => matches!(Remedy::of(error.kind(), true), Remedy::AskDatabase(_)),
+            Ended::Stopped | Ended::Reload => false,
+        };
         if matches!(ended, Ended::Stopped) {
             self.pulse.enter(Phase::Stopping);
         }
-        self.over.request();
+        if away {
+            course.tasks.abort_all();
+        }
         while course.tasks.join_next().await.is_some() {}
         // Nobody else holds it once the tasks are over.
-        if let Some(session) = Arc::into_inner(course.session) {
-            session.close().await;
+        match Arc::into_inner(course.session) {
+            Some(session) if away => session.abandon(),
+            Some(session) => session.close().await,
+            None => {}
         }
         for name in &self.settings.objects {
             if let Some(object) = objects::named(name) {

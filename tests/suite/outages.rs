@@ -354,3 +354,30 @@ async fn a_commit_that_nobody_waits_for_survives_a_cut() {
     assert_eq!(numbers[1], (numbers[0] - 1) * 20, "each was counted once");
     assert_eq!(bench.sees("select \"rows\" from sync_state").await, ["620"]);
 }
+
+/// D-02, D-03. Over many runs a service has one connection, and another one when that is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_has_one_connection_however_long_it_runs() {
+    let (sim, serving) = kit(few()).await;
+    let mut mirror = Mirror::new().await;
+    let proxy = mirror.behind_a_proxy().await;
+    let binary = Binary::of(&mirror, &serving, Api::V4).set("KITMIRROR_SCHEDULE", "* * * * * *");
+    let mut running = binary.set("KITMIRROR_LISTEN", "off").start(&["run"]);
+    let until_run = async |nth: usize| {
+        while sim.requests().iter().filter(|one| one.path == "/v4/subscribers").count() < 2 * nth {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    until_run(6).await;
+    // One to see whether there are tables, and one since then.
+    let before = proxy.connections();
+    assert!(before <= 2, "{before}");
+    proxy.close();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    proxy.open();
+    running.has_said("The database works again").await;
+    until_run(10).await;
+    assert_eq!(proxy.connections(), before + 1);
+    running.stop("TERM").await.ended_with(0);
+    Judge::compare(&mirror, &sim, Api::V4, Strictness::Equal).await.agrees();
+}

@@ -303,7 +303,7 @@ async fn a_stop_is_obeyed_in_every_phase() {
 /// the same, with one at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_does_not_wait_for_a_database_that_does_not_answer() {
-    for again in [false, true] {
+    let cases = [false, true].map(|again| async move {
         let (_sim, serving) = kit(few()).await;
         let mirror = Mirror::new().await;
         let mut running = service(&mirror, &serving, Api::V4, NEXT_YEAR).start(&["run"]);
@@ -322,7 +322,8 @@ async fn a_stop_does_not_wait_for_a_database_that_does_not_answer() {
             running.stop("TERM").await.ended_with(0).says(&["ending without it"]);
         }
         other.close().await;
-    }
+    });
+    join_all(cases).await;
 }
 
 /// A key in a file, and the variable that names it.
@@ -341,7 +342,7 @@ fn credentials(v4_key: &str) -> Credentials {
 /// so does SIGHUP when the key is good again. No key is ever told.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_key_pauses_and_a_new_one_resumes() {
-    for from_the_start in [true, false] {
+    let cases = [true, false].map(|from_the_start| async move {
         let (sim, serving) = kit(few()).await;
         let mirror = Mirror::new().await;
         let (binary, file) = with_key_in_a_file(&mirror, &serving, "first-canary");
@@ -375,7 +376,8 @@ async fn a_revoked_key_pauses_and_a_new_one_resumes() {
         ran.ended_with(0).says(&["does not accept the credential", "There is another credential"]);
         assert!(!ran.output().contains("canary"), "{}", ran.stderr);
         Judge::compare(&mirror, &sim, Api::V4, Strictness::Equal).await.agrees();
-    }
+    });
+    join_all(cases).await;
 }
 
 /// A key that has become another account's writes nothing, whenever that is found out.
@@ -452,12 +454,12 @@ async fn twenty_restarts_keep_the_rate_and_make_progress() {
     mirror.settings = vec![("KITMIRROR_REQUESTS_PER_MINUTE".to_owned(), "600".to_owned())];
     let binary = service(&mirror, &serving, Api::Token, NEXT_YEAR);
     // Slow enough for a life to end in the middle.
-    sim.faults().add(Fault::new(Action::Delay(Duration::from_millis(60))));
+    sim.faults().add(Fault::new(Action::Delay(Duration::from_millis(40))));
     let mut further = 0;
     for life in 0..20 {
         let running = binary.start(&["run"]);
         asked_again(&sim, "/v4/account").await;
-        tokio::time::sleep(Duration::from_millis(250 + life % 4 * 60)).await;
+        tokio::time::sleep(Duration::from_millis(150 + life % 4 * 50)).await;
         if life % 2 == 0 {
             assert!(running.kill().await);
         } else {
