@@ -6,11 +6,16 @@
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::connection::{Connection, LOCK_WAIT};
 use super::spelling::{Others, Search, goes_on};
 use crate::error::{Error, Kind, Result};
+
+/// How long one try to cut off the log waits, while nobody else can write.
+const CUT_WAITS: Duration = Duration::from_millis(500);
+/// How long others can write between two tries.
+const CUT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What was found in the bytes of a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -35,13 +40,21 @@ pub(super) async fn rewrite(connection: &mut Connection, file: &Path) -> Result<
 }
 
 /// Brings everything from the write-ahead log into the file and cuts the log off; whether that was possible. While
-/// somebody reads an older state it is not.
+/// somebody reads an older state it is not, nor in the moments in which somebody else does the same.
 pub(super) async fn cut_log(connection: &mut Connection, patience: Duration) -> Result<bool> {
     let wait = |patience: Duration| format!("pragma busy_timeout = {}", patience.as_millis());
-    connection.script("set how long to wait", &wait(patience)).await?;
-    let cut = connection.rows("cut off the log", "pragma wal_checkpoint(truncate)", &[]).await;
+    let since = Instant::now();
+    connection.script("set how long to wait", &wait(CUT_WAITS)).await?;
+    let cut = loop {
+        let cut = connection.rows("cut off the log", "pragma wal_checkpoint(truncate)", &[]).await;
+        let cut = cut.map(|rows| rows.first().and_then(|row| row.int(0)) == Some(0));
+        if !matches!(cut, Ok(false)) || since.elapsed() >= patience {
+            break cut;
+        }
+        tokio::time::sleep(CUT_PAUSE).await;
+    };
     connection.script("set how long to wait", &wait(LOCK_WAIT)).await?;
-    Ok(cut?.first().and_then(|row| row.int(0)) == Some(0))
+    cut
 }
 
 /// What tells that a place at which an address was found is nothing to worry about.

@@ -2,10 +2,14 @@
 
 use crate::suite::queries::on_the_front_page;
 use crate::support::bench::{more, tags};
-use crate::support::{Api, Bench, Scene};
+use crate::support::scene::few;
+use crate::support::{Api, Bench, Binary, Scene};
+use chrono::{TimeDelta, Utc};
+use futures_util::future::join_all;
 use kitmirror::error::Kind;
 use kitmirror::model::objects::TAGS;
 use kitmirror::simulator::AccountPlan;
+use std::path::Path;
 
 /// D-04. No room: told as such, whole afterwards, and gone on with once there is room again.
 #[tokio::test]
@@ -42,4 +46,77 @@ async fn the_queries_of_the_front_page_are_answered() {
         assert!(database.table(&sql).await.len() > 1, "nothing for {sql}");
     }
     database.close().await;
+}
+
+/// How many of these texts stand in the bytes of a folder.
+fn in_the_bytes_of(folder: &Path, texts: &[String]) -> usize {
+    let files = std::fs::read_dir(folder).expect("the folder can be read").flatten();
+    let all: Vec<u8> = files.flat_map(|entry| std::fs::read(entry.path()).expect("it can be read")).collect();
+    let is_there = |text: &&String| all.windows(text.len()).any(|window| window == text.as_bytes());
+    texts.iter().filter(is_there).count()
+}
+
+/// S-17. What an older program left in unused parts of the file, and samples of values that an analyst had made.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_file_held_before_is_gone_with_the_person() {
+    let scene = Scene::loaded(few(), Api::V4).await;
+    let everybody =
+        scene.mirror.texts("select email_address from subscribers where email_address like '%_@_%'").await;
+    let [kept, before @ ..] = everybody.as_slice() else { panic!("nobody") };
+    // As if all of them had had another address once, and had been sampled with it.
+    let careless = "pragma secure_delete = off; analyze; \
+                    update subscribers set email_address = 'new-' || id || '@example.org'";
+    scene.mirror.execute(&format!("{careless} where email_address <> '{}'", kept.replace('\'', "''"))).await;
+    assert!(in_the_bytes_of(scene.mirror.folder(), before) > 10);
+    let id = scene.mirror.texts("select id from subscribers where email_address like 'new-%' limit 1").await;
+    let ran = Binary::at(&scene.mirror).run(&["forget", &id[0], "--yes"]).await;
+    assert!(ran.ended_with(0).stdout.contains("bytes of the file holds the address"), "{}", ran.stdout);
+    assert_eq!(in_the_bytes_of(scene.mirror.folder(), before), 0);
+    assert_eq!(in_the_bytes_of(scene.mirror.folder(), &[format!("new-{}@", id[0])]), 0);
+    assert_eq!(in_the_bytes_of(scene.mirror.folder(), &[kept.clone()]), 1);
+    assert_eq!(scene.mirror.texts("pragma integrity_check").await, ["ok"]);
+}
+
+/// S-17. While somebody reads an older state, the file holds it: that is told, and what to do about it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_who_keeps_an_older_state_is_told_of() {
+    let scene = Scene::loaded(few(), Api::V4).await;
+    let address = scene
+        .mirror
+        .texts("select email_address from subscribers where email_address like '%_@_%' limit 1")
+        .await;
+    let reader = scene.mirror.database().await;
+    reader.execute("begin").await;
+    reader.number("select count(*) from subscribers").await;
+    let binary = Binary::at(&scene.mirror);
+    let ran = binary.run(&["forget", &address[0], "--yes", "--json"]).await;
+    ran.ended_with(5).says(&["Somebody reads an older state", "run this again"]);
+    assert_eq!(
+        (&ran.json()["is_clean"], &ran.json()["proof"]["traces"]),
+        (&false.into(), &serde_json::json!([]))
+    );
+    assert_eq!(in_the_bytes_of(scene.mirror.folder(), &address), 1);
+    reader.execute("commit").await;
+    binary.run(&["forget", &address[0]]).await.ended_with(0);
+    assert_eq!(in_the_bytes_of(scene.mirror.folder(), &address), 0);
+    reader.close().await;
+}
+
+/// S-17. Of those whose time has come, no address stays in the file either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_leaves_no_byte_of_an_address() {
+    join_all(Api::VERSIONS.map(|api| async move {
+        let scene = Scene::loaded(AccountPlan::new(3_000).tags(1).forms(1).sequences(1), api).await;
+        let everybody = scene.mirror.lines("select id, email_address from subscribers order by id").await;
+        let everybody = everybody.iter().filter_map(|line| line.split_once('|'));
+        let (ids, addresses): (Vec<&str>, Vec<String>) =
+            everybody.step_by(10).map(|(id, address)| (id, address.to_owned())).unzip();
+        let marked = format!("'{}'", (Utc::now() - TimeDelta::days(31)).format("%FT%T%.6fZ"));
+        let mark = format!("update subscribers set _deleted_at = {marked} where id in ({})", ids.join(", "));
+        scene.mirror.execute(&mark).await;
+        let ran = Binary::of(&scene.mirror, &scene.serving, api).run(&["sync", "--object", "tags"]).await;
+        ran.ended_with(0).says(&["Purged"]);
+        assert_eq!(in_the_bytes_of(scene.mirror.folder(), &addresses), 0);
+    }))
+    .await;
 }

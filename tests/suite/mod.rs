@@ -4,6 +4,7 @@
 mod api_modes;
 mod database;
 mod faults;
+mod forget;
 mod full_load;
 mod incremental;
 mod pagination;
