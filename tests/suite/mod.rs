@@ -13,3 +13,4 @@ mod queries;
 mod regressions;
 mod resume;
 mod store;
+mod watching;
