@@ -14,8 +14,8 @@ use crate::store::{MirrorStatus, ObjectStatus, Store};
 /// The same can be had in SQL: `select * from sync_status`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit code 0 when every object is complete and fresh, also while it is being read again; 5 when
-one is not. Containers use that as their health check.
+Exit code 0 when every object was complete within 25 hours and nothing has failed since, else 5;
+a pass under way does not count. Needs no credential: a health check for containers.
 
 Examples:
   kitmirror status
@@ -38,20 +38,8 @@ impl Status {
             show(&status);
         }
         let wanted = |name: &str| settings.objects.iter().any(|object| object == name);
-        let fine = status.objects.iter().filter(|object| wanted(&object.object)).all(is_fresh);
+        let fine = status.objects.iter().filter(|object| wanted(&object.object)).all(ObjectStatus::is_fresh);
         Ok(if fine { 0 } else { Kind::SourceRefused.policy().exit_code })
-    }
-}
-
-/// Whether the last complete pass is recent. What is being read again is what it was until then, and a long pass is no
-/// reason for an alarm.
-fn is_fresh(object: &ObjectStatus) -> bool {
-    /// When the view `sync_status` calls an object stale.
-    const STALE_AFTER_SECONDS: i64 = 90_000;
-    match object.state.as_str() {
-        "ok" => true,
-        "syncing" => object.lag_seconds.is_some_and(|lag| lag <= STALE_AFTER_SECONDS),
-        _ => false,
     }
 }
 

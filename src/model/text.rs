@@ -12,9 +12,10 @@ pub const MAX_DEPTH: usize = 128;
 /// What stands for U+0000.
 const SYMBOL_FOR_NULL: char = '\u{2400}';
 
-/// The same without words that could be an e-mail address, which nothing but the tables may show.
+/// The same without words that could be an e-mail address or a URL, which nothing but the tables may show.
 pub fn without_addresses(text: &str) -> String {
-    text.split(' ').map(|word| if word.contains('@') { "***" } else { word }).collect::<Vec<_>>().join(" ")
+    let hides = |word: &str| word.contains('@') || word.contains("://");
+    text.split(' ').map(|word| if hides(word) { "***" } else { word }).collect::<Vec<_>>().join(" ")
 }
 
 /// Decodes a JSON string token, quotes included, that a JSON parser has accepted as well-formed.

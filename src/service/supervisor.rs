@@ -14,18 +14,21 @@
 //! Which error leads where is in `remedy`. Every wait ends at once when a stop is asked for, and when the settings are
 //! to be read again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 
 use super::pulse::{Phase, Pulse};
 use super::remedy::{BackOff, Remedy};
+use super::roster::Roster;
 use super::session::{Session, place};
 use super::standby::stand_by;
 use super::term::{Ended, Term};
 use super::ticks::Ticks;
 use crate::config::{Credential, Settings};
 use crate::error::{Error, Kind, Result};
+use crate::model::{Time, objects};
 use crate::replication::{Observer, Stop};
 
 /// How often a refused credential is compared with the one the settings hold now.
@@ -99,6 +102,7 @@ impl Service {
         let mut trouble = Trouble::default();
         let mut worked = false;
         loop {
+            self.announce();
             let over = self.stop.within();
             let ended = match Session::open(&self.settings, &over).await {
                 Ok(session) => {
@@ -256,6 +260,14 @@ impl Service {
     }
 
     /// Reads the settings again because somebody asked for it.
+    /// Tells what is scheduled, before anything is: one that stands by is as ready as the mirror is fresh.
+    fn announce(&self) {
+        Roster::new(&self.settings, &BTreeMap::new(), Time::from(SystemTime::now())).tell(&self.pulse);
+        for name in self.settings.objects.iter().filter_map(|name| objects::named(name)) {
+            self.pulse.schedule(name.name, |schedule| schedule.next = None);
+        }
+    }
+
     fn reload(&mut self) {
         match (self.read_settings)() {
             Ok(settings) => {

@@ -40,6 +40,20 @@ pub struct ObjectStatus {
     pub quarantined: i64,
 }
 
+/// After so many seconds without a complete pass an object is stale in `sync_status`: a day, and an hour for the pass.
+const STALE_AFTER: i64 = 90_000;
+
+impl ObjectStatus {
+    /// Whether it was complete lately and nothing has failed since; the next pass may be under way.
+    pub fn is_fresh(&self) -> bool {
+        match self.state.as_str() {
+            "ok" => true,
+            "syncing" => self.lag_seconds.is_some_and(|lag| lag <= STALE_AFTER),
+            _ => false,
+        }
+    }
+}
+
 /// The whole mirror.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MirrorStatus {

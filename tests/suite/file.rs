@@ -73,7 +73,7 @@ async fn what_the_file_held_before_is_gone_with_the_person() {
     assert!(ran.ended_with(0).stdout.contains("bytes of the file holds the address"), "{}", ran.stdout);
     assert_eq!(in_the_bytes_of(scene.mirror.folder(), before), 0);
     assert_eq!(in_the_bytes_of(scene.mirror.folder(), &[format!("new-{}@", id[0])]), 0);
-    assert_eq!(in_the_bytes_of(scene.mirror.folder(), &[kept.clone()]), 1);
+    assert_eq!(in_the_bytes_of(scene.mirror.folder(), std::slice::from_ref(kept)), 1);
     assert_eq!(scene.mirror.texts("pragma integrity_check").await, ["ok"]);
 }
 

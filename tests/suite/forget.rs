@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use kitmirror::model::objects::{SUBSCRIBERS, TAG_SUBSCRIPTIONS, TAGS};
 use kitmirror::model::{Batch, Quarantined, Row, Value};
+use kitmirror::replication::Whole;
 use kitmirror::simulator::{
     AccountPlan, Action, Fault, FaultId, Mutation, NewSubscriber, Parent, Simulator, Which,
 };
@@ -50,7 +51,7 @@ fn happens_to_last(sim: &Simulator, api: Api, mutation: Mutation) -> FaultId {
 /// A full load in which the last record of the list is broken in a certain way.
 async fn load_with(scene: &Scene, mutation: Mutation) {
     let fault = happens_to_last(&scene.kit, scene.api, mutation);
-    let report = scene.mirror.run(&scene.serving, scene.api, true, &["subscribers"]).await;
+    let report = scene.mirror.run(&scene.serving, scene.api, Some(Whole::Load), &["subscribers"]).await;
     assert!(report.expect("the session opens").ended_by.is_none());
     assert_eq!(scene.kit.faults().fired(fault), Some(1));
     scene.kit.faults().remove(fault);
@@ -465,7 +466,7 @@ async fn a_tombstone_is_purged_when_its_time_has_come_and_nothing_else_is() {
         assert!(!quiet.ended_with(0).stderr.contains("Purged"), "{}", quiet.stderr);
 
         scene.mirror.settings.push(("KITMIRROR_PURGE_AFTER".to_owned(), "0s".to_owned()));
-        scene.mirror.run(&scene.serving, api, false, &["tags"]).await.expect("the session opens");
+        scene.mirror.run(&scene.serving, api, None, &["tags"]).await.expect("the session opens");
         has_no_row_of(&scene.mirror, &[gone, younger]).await;
     }))
     .await;

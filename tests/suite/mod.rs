@@ -18,3 +18,4 @@ mod resume;
 mod service;
 mod store;
 mod verify;
+mod watching;

@@ -214,9 +214,13 @@ async fn a_reconcile_killed_at_any_moment_has_marked_nothing_that_is_there() {
                 }
             });
             scene.later(TimeDelta::hours(1));
+            let (sender, mut asked) = tokio::sync::mpsc::unbounded_channel();
+            scene.kit.after_request("", chance.u64(2..12), move |_| sender.send(()).expect("somebody waits"));
             let running = binary.start(&["sync", "--reconcile"]);
-            tokio::time::sleep(Duration::from_millis(chance.u64(20..700))).await;
+            asked.recv().await;
+            tokio::time::sleep(Duration::from_millis(chance.u64(0..15))).await;
             killed += u32::from(running.kill().await);
+            scene.kit.clear_churn();
             for person in marked(&scene, "select id from subscribers where id > 0").await {
                 assert!(scene.kit.read(|account| account.state_of(person)).is_none(), "{person} is at Kit");
             }

@@ -8,7 +8,7 @@ use crate::ENGINE;
 use kitmirror::config::{self, Environment, Input, Settings};
 use kitmirror::error::Error;
 use kitmirror::model::objects;
-use kitmirror::replication::{Report, Request, Silent, Stop, Whole};
+use kitmirror::replication::{Observer, Report, Request, Silent, Stop, Whole};
 use kitmirror::service::Session;
 use kitmirror::simulator::{ACCESS_TOKEN, Serving, V3_SECRET, V4_KEY};
 use kitmirror::store::{Access, Place, Store};
@@ -128,9 +128,13 @@ impl Mirror {
 
     /// Its store, without a session.
     pub async fn store(&self, access: Access) -> Store {
+        Box::pin(Store::open(&self.place_of_it(), access)).await.expect("the database opens")
+    }
+
+    /// Where it is, as the program understands it.
+    pub fn place_of_it(&self) -> Place {
         let schema = (ENGINE == Engine::Postgres).then_some(SCHEMA);
-        let place = Place::of(&self.url(), schema).expect("the URL of a test is right");
-        Box::pin(Store::open(&place, access)).await.expect("the database opens")
+        Place::of(&self.url(), schema).expect("the URL of a test is right")
     }
 
     pub fn load(&self, kit: &Serving, api: Api) -> Settings {
@@ -169,13 +173,26 @@ impl Mirror {
         wanted: &[&str],
         stop: &Stop,
     ) -> Result<Report, Error> {
+        self.run_watched(kit, api, whole, wanted, stop, &Silent).await
+    }
+
+    /// The same with somebody who listens.
+    pub async fn run_watched(
+        &self,
+        kit: &Serving,
+        api: Api,
+        whole: Option<Whole>,
+        wanted: &[&str],
+        stop: &Stop,
+        observer: &dyn Observer,
+    ) -> Result<Report, Error> {
         let settings = self.load(kit, api);
         // On the heap: tests run many of these side by side on one small stack.
         let session = Box::pin(Session::open(&settings, stop)).await?;
         let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
         let objects = objects::needed_for(&wanted);
         let request = Request { objects, whole, accept_deletions: self.accept_deletions };
-        let report = Box::pin(session.replicate(&request, &Silent, stop)).await;
+        let report = Box::pin(session.replicate(&request, observer, stop)).await;
         session.close().await;
         Ok(report)
     }

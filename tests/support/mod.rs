@@ -10,6 +10,7 @@ pub mod proxy;
 pub mod scene;
 pub mod server;
 pub mod tls;
+pub mod watch;
 
 pub use bench::Bench;
 pub use binary::Binary;
@@ -17,6 +18,7 @@ pub use database::{Database, Engine};
 pub use judge::Judge;
 pub use mirror::{Api, Mirror};
 pub use scene::Scene;
+pub use watch::Watch;
 
 use kitmirror::simulator::{AccountPlan, Serving, Simulator};
 use std::time::Duration;
