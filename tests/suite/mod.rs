@@ -16,6 +16,7 @@ mod reconcile;
 mod regressions;
 mod resume;
 mod service;
+mod soak;
 mod store;
 mod verify;
 mod watching;

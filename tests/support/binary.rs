@@ -2,7 +2,7 @@
 //! test puts there.
 
 use super::mirror::{Api, Mirror};
-use kitmirror::simulator::Serving;
+use kitmirror::simulator::{ACCESS_TOKEN, Serving, V3_SECRET, V4_KEY};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -226,12 +226,9 @@ impl Running {
         let status = status.expect("its end can be seen");
         let took = self.since.elapsed();
         let signal = std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0);
-        Ran {
-            code: status.code().unwrap_or(-signal),
-            stdout: self.stdout.all().await,
-            stderr: self.stderr.all().await,
-            took,
-        }
+        let (stdout, stderr) = (self.stdout.all().await, self.stderr.all().await);
+        tells_no_secret(&stdout, &stderr);
+        Ran { code: status.code().unwrap_or(-signal), stdout, stderr, took }
     }
 
     /// Asks it to stop and waits for its end, which must come within the promised five seconds.
@@ -259,6 +256,17 @@ impl Running {
         });
         let ran = self.end().await;
         (ran, watch.await.expect("the watch ends"))
+    }
+}
+
+/// S-03, S-10, O7: whatever a test is about, no process tells a credential, nor anybody's address where messages go.
+#[track_caller]
+fn tells_no_secret(stdout: &str, stderr: &str) {
+    for secret in [V3_SECRET, V4_KEY, ACCESS_TOKEN] {
+        assert!(!stdout.contains(secret) && !stderr.contains(secret), "a credential in\n{stdout}\n{stderr}");
+    }
+    for domain in ["@example.com", "@example.net", "@mail.example"] {
+        assert!(!stderr.contains(domain), "an address in\n{stderr}");
     }
 }
 
