@@ -49,6 +49,9 @@
 //!   at its first page. The *checkpoint* says where an unfinished pass stopped. They are never the same value.
 //! * **Incremental passes ask from a day before the watermark less the overlap** (24 hours by default), so that
 //!   rows that become visible late, filters that know only days, and time zones do not matter.
+//! * **A row is marked as gone only when it is proved gone.** A reconcile walks the whole list, keeping the keys it met
+//!   beside its checkpoint; what it did not meet is looked up by id, or in a second reading, and left alone when there
+//!   is too much of it ([`replication`], `reconcile`).
 //! * **No early stop on a list that is not in the order of the watermark**; where a list is, its order is
 //!   checked row by row, and a violation sends the pass through the whole list.
 //! * **The engine makes no difference.** [`store`] is written once; what engines write differently is text in its
