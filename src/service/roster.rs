@@ -71,12 +71,14 @@ impl Roster {
         let entries = chosen.map(|object| {
             let source = object.filled_by();
             let past = past.get(source.name).copied().unwrap_or_default();
+            // What was never reconciled is not put off by each restart: a machine that is off at night would never do it.
+            let compared = past.reconciled_at.or(past.completed_at);
             let cron = settings.object_schedules.get(object.name).unwrap_or(&settings.schedule);
             Entry {
                 object,
                 source,
                 incremental: since(cron.clone(), past.completed_at),
-                reconcile: settings.reconcile_schedule.clone().map(|cron| since(cron, past.reconciled_at)),
+                reconcile: settings.reconcile_schedule.clone().map(|cron| since(cron, compared)),
                 owed: past.completed_at.is_none().then_some(Due::Incremental),
                 skipped: 0,
             }
@@ -273,6 +275,18 @@ mod tests {
         roster.done("tags");
         let errand = roster.take().expect("and now tags");
         assert_eq!((errand.due, names(Some(errand))), (Due::Reconcile, vec!["tags"]));
+    }
+
+    #[test]
+    fn a_reconcile_that_was_slept_through_is_made_up_for() {
+        let schedules = [("KITMIRROR_OBJECTS", "tags"), ("KITMIRROR_RECONCILE_SCHEDULE", "30 3 * * *")];
+        for (reconciled, due) in [(None, Due::Reconcile), (Some("03:31:00"), Due::Incremental)] {
+            let past = Past { completed_at: Some(at("01:00:30")), reconciled_at: reconciled.map(at) };
+            let past = BTreeMap::from([("tags", past)]);
+            let mut roster = Roster::new(&settings(&schedules), &past, at("08:01:00"));
+            roster.look(at("08:01:00"));
+            assert_eq!(roster.take().map(|errand| errand.due), Some(due));
+        }
     }
 
     #[test]

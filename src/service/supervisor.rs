@@ -146,7 +146,7 @@ impl Service {
                 if trouble.is_news(&error) {
                     match error.kind() {
                         Kind::DatabaseRefused => tracing::error!(
-                            "{}. {} It is asked again at least once a minute.",
+                            "{}. {} It is asked again, at least once a minute.",
                             error.one_line(),
                             error.advice()
                         ),
