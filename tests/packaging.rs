@@ -1,13 +1,18 @@
 //! What is shipped beside the program: image, compose file, manifests, unit, alerts, dashboard. The commands, settings,
 //! files and metrics that they name must exist. `tests/image` builds the image where there is a container engine.
 
-use crate::support::Binary;
+use crate::support::scene::few;
+use crate::support::{Api, Binary, Mirror, kit};
 use kitmirror::config::{Environment, Input, load};
 use kitmirror::model::objects;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::Path;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 /// Environment variables by name.
 type Variables = BTreeMap<String, String>;
@@ -16,6 +21,9 @@ const COMPOSE: &str = "docker-compose.yml";
 const ENV_EXAMPLE: &str = ".env.example";
 const KUBERNETES: &str = "config/kubernetes.yaml";
 const UNIT: &str = "config/kitmirror.service";
+const ALERTS: &str = "config/prometheus-alerts.yaml";
+const ALERTS_TRIED: &str = "tests/alerts.yaml";
+const DASHBOARD: &str = "config/grafana-dashboard.json";
 /// Where the program is in the image and for the unit.
 const PROGRAM: &str = "/usr/local/bin/kitmirror";
 
@@ -182,6 +190,59 @@ async fn every_command_that_is_run_somewhere_exists() {
         let ran = binary.run(&arguments).await;
         assert_eq!(ran.code, 0, "{place}: {command:?}\n{}", ran.stderr);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_metric_that_alerts_and_dashboard_ask_for_exists() {
+    let (_sim, serving) = kit(few()).await;
+    let mirror = Mirror::new().await;
+    let free = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = free.local_addr().expect("its address");
+    drop(free);
+    let binary = Binary::of(&mirror, &serving, Api::V4).set("KITMIRROR_LISTEN", address.to_string());
+    let running = binary.start(&["run"]);
+    let metrics = metrics_once_ready(address).await;
+    running.signal("TERM");
+    running.end().await.ended_with(0);
+
+    let mut known = BTreeSet::new();
+    for (name, kind) in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')) {
+        let endings: &[&str] = if kind == "histogram" { &["_bucket", "_sum", "_count"] } else { &[""] };
+        known.extend(endings.iter().map(|ending| format!("{name}{ending}")));
+    }
+    for path in [ALERTS, ALERTS_TRIED, DASHBOARD] {
+        let text = text(path);
+        let words = text.split(|c: char| !(c.is_ascii_lowercase() || c == '_'));
+        let asked: BTreeSet<&str> = words.filter(|word| word.starts_with("kitmirror_")).collect();
+        assert!(asked.len() > 5, "{path} asks for metrics");
+        for name in asked {
+            assert!(known.contains(name), "{path}: there is no {name}");
+        }
+        let text = text.replace("\\\"", "\"");
+        for label in ["phase", "state", "object"] {
+            let begin = format!("{label}=\"");
+            for value in text.split(&begin).skip(1).filter_map(|rest| rest.split('"').next()) {
+                assert!(metrics.contains(&format!("{begin}{value}\"")), "{path}: no {label} is ever {value}");
+            }
+        }
+    }
+}
+
+/// What `/metrics` answers as soon as everything was complete once.
+async fn metrics_once_ready(address: SocketAddr) -> String {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let began = Instant::now();
+    let mut answer = String::new();
+    while !(answer.contains("kitmirror_ready 1") && answer.contains("kitmirror_runs_total")) {
+        assert!(began.elapsed() < PATIENCE, "never ready: {answer}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let Ok(mut stream) = TcpStream::connect(address).await else { continue };
+        let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.expect("the request is sent");
+        answer.clear();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+    }
+    answer
 }
 
 /// All command lines of kitmirror, without its name, and where they are.
