@@ -143,7 +143,8 @@ impl Kind {
             Kind::DeletionsHeld => policy(
                 5,
                 true,
-                "Nothing was marked as gone there. Look at Kit whether they really are;                  `kitmirror sync --reconcile --accept-deletions` then marks them.",
+                "Nothing was marked as gone there. Look at Kit whether they really are; \
+                 `kitmirror sync --reconcile --accept-deletions` then marks them.",
             ),
             Kind::ParentsUnknown => {
                 policy(5, true, "See the error of the parent object; with that mended, run it again.")

@@ -9,7 +9,7 @@ use prometheus::{
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::http::{View, lag_seconds, schedule_of};
+use super::http::{View, lag_seconds, lag_then, schedule_of};
 use super::pulse::Phase;
 use crate::error::{Error, Kind, Result};
 use crate::kit::Meter;
@@ -31,8 +31,9 @@ pub struct Metrics {
     looked_up: LookedUp,
     /// Runs under way and what of their meters is counted already.
     meters: Mutex<BTreeMap<&'static str, Metered>>,
-    /// Held while what is looked up is written and read: two who scrape at once would mix theirs.
-    scrape: Mutex<()>,
+    /// Held while what is looked up is written and read: two who scrape at once would mix theirs. The skipped ticks
+    /// as they were seen last, which begin anew when the settings are read again.
+    scrape: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 /// What grows as work is done.
@@ -58,6 +59,8 @@ struct LookedUp {
     in_quarantine: IntGaugeVec,
     lag: IntGaugeVec,
     last_success: GaugeVec,
+    reconcile_lag: IntGaugeVec,
+    held_deletions: IntGaugeVec,
     interval: IntGaugeVec,
     next_run: GaugeVec,
     running: IntGaugeVec,
@@ -95,7 +98,7 @@ impl Metrics {
             rows_written: counter(
                 r,
                 "rows_written_total",
-                "Rows that were new or had changed. Unchanged ones are not written.",
+                "Rows that were new, had changed or were found gone. Unchanged ones are not written.",
                 &["object", "change"],
             )?,
             quarantined: counter(r, "rows_quarantined_total", "Records set aside.", OBJECT)?,
@@ -135,6 +138,18 @@ impl Metrics {
                     OBJECT,
                 )?,
             )?,
+            reconcile_lag: gauge(
+                r,
+                "reconcile_lag_seconds",
+                "Seconds since rows that are gone at Kit were last looked for and marked.",
+                OBJECT,
+            )?,
+            held_deletions: gauge(
+                r,
+                "held_deletions",
+                "Rows that the last reconcile did not meet and left as they are.",
+                OBJECT,
+            )?,
             interval: gauge(r, "interval_seconds", "Seconds between two runs by the schedule.", OBJECT)?,
             next_run: register(
                 r,
@@ -166,11 +181,11 @@ impl Metrics {
 
     /// Everything in Prometheus' text format.
     pub(super) fn text(&self, view: &View) -> String {
-        let _one_at_a_time = lock(&self.scrape);
+        let mut skipped = lock(&self.scrape);
         for (object, metered) in lock(&self.meters).iter_mut() {
             metered.count(object, &self.counted);
         }
-        self.looked_up.look_up(view);
+        self.looked_up.look_up(view, &mut skipped);
         // Writing to a string does not fail, and what is registered is well-formed.
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
@@ -203,7 +218,7 @@ impl Counted {
         {
             counter.with_label_values(&[object]);
         }
-        for change in ["inserted", "updated"] {
+        for change in ["inserted", "updated", "deleted"] {
             self.rows_written.with_label_values(&[object, change]);
         }
         self.durations.with_label_values(&[object]);
@@ -223,7 +238,7 @@ impl Metered {
 }
 
 impl LookedUp {
-    fn look_up(&self, view: &View) {
+    fn look_up(&self, view: &View, skipped: &mut BTreeMap<&'static str, u64>) {
         self.ready.set(i64::from(view.reasons.is_empty()));
         self.database_up.set(i64::from(view.seen.trouble.is_none()));
         for name in Phase::NAMES {
@@ -243,8 +258,9 @@ impl LookedUp {
             }
             self.running.with_label_values(label).set(i64::from(schedule.running));
             if !matches!(object.source, Source::ViewOf(_)) {
-                let skipped = self.skipped.with_label_values(label);
-                skipped.inc_by(schedule.skipped.saturating_sub(skipped.get()));
+                let before = skipped.insert(object.name, schedule.skipped).unwrap_or(0);
+                let more = schedule.skipped.checked_sub(before).unwrap_or(schedule.skipped);
+                self.skipped.with_label_values(label).inc_by(more);
             }
             self.look_up_object(view, object);
         }
@@ -266,6 +282,10 @@ impl LookedUp {
         if let Some(lag) = lag_seconds(status, read.at, view.now) {
             self.lag.with_label_values(label).set(lag);
         }
+        if let Some(lag) = lag_then(status.reconcile_lag_seconds, read.at, view.now) {
+            self.reconcile_lag.with_label_values(label).set(lag);
+        }
+        self.held_deletions.with_label_values(label).set(status.held_deletions.unwrap_or(0));
         if let Some(at) = status.last_complete_at.as_deref().and_then(time::parse) {
             self.last_success.with_label_values(label).set(at.timestamp() as f64);
         }
@@ -288,6 +308,7 @@ impl Observer for Metrics {
         counted.rows_read.with_label_values(label).inc_by(page.records);
         counted.rows_written.with_label_values(&[page.object, "inserted"]).inc_by(page.written.inserted);
         counted.rows_written.with_label_values(&[page.object, "updated"]).inc_by(page.written.updated);
+        counted.rows_written.with_label_values(&[page.object, "deleted"]).inc_by(page.written.deleted);
         counted.quarantined.with_label_values(label).inc_by(page.written.quarantined);
     }
 

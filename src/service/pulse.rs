@@ -96,6 +96,11 @@ impl Pulse {
         self.lock().phase = phase;
     }
 
+    /// From now on these are the objects that are replicated, and this is what is known of their schedules.
+    pub fn replicates(&self, schedules: impl IntoIterator<Item = (&'static str, Schedule)>) {
+        self.lock().schedules = schedules.into_iter().collect();
+    }
+
     /// Changes what is known about an object's schedule.
     pub fn schedule(&self, object: &'static str, change: impl FnOnce(&mut Schedule)) {
         change(self.lock().schedules.entry(object).or_default());

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::pulse::Pulse;
+use super::pulse::{self, Pulse};
 use super::schedule::{Clock, Schedule};
 use crate::config::Settings;
 use crate::model::{Object, Time, objects};
@@ -147,6 +147,14 @@ impl Roster {
         for entry in self.entries.iter_mut().filter(|entry| unread.contains(entry.source.name)) {
             entry.owed = entry.owed.max(Some(due));
         }
+    }
+
+    /// Tells what is replicated and how often, before anything is open: one that stands by is judged by it, too.
+    pub fn announce(&self, pulse: &Pulse) {
+        pulse.replicates(self.entries.iter().map(|entry| {
+            let interval_seconds = entry.incremental.interval().num_seconds().try_into().ok();
+            (entry.object.name, pulse::Schedule { interval_seconds, ..pulse::Schedule::default() })
+        }));
     }
 
     /// Tells how things stand.

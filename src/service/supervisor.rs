@@ -16,7 +16,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::pulse::{Phase, Pulse};
@@ -28,7 +28,6 @@ use super::term::{Ended, Term};
 use super::ticks::Ticks;
 use crate::config::{Credential, Settings};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Time, objects};
 use crate::replication::{Observer, Stop};
 
 /// How often a refused credential is compared with the one the settings hold now.
@@ -102,7 +101,7 @@ impl Service {
         let mut trouble = Trouble::default();
         let mut worked = false;
         loop {
-            self.announce();
+            Roster::new(&self.settings, &BTreeMap::new(), chrono::Utc::now()).announce(&self.pulse);
             let over = self.stop.within();
             let ended = match Session::open(&self.settings, &over).await {
                 Ok(session) => {
@@ -260,14 +259,6 @@ impl Service {
     }
 
     /// Reads the settings again because somebody asked for it.
-    /// Tells what is scheduled, before anything is: one that stands by is as ready as the mirror is fresh.
-    fn announce(&self) {
-        Roster::new(&self.settings, &BTreeMap::new(), Time::from(SystemTime::now())).tell(&self.pulse);
-        for name in self.settings.objects.iter().filter_map(|name| objects::named(name)) {
-            self.pulse.schedule(name.name, |schedule| schedule.next = None);
-        }
-    }
-
     fn reload(&mut self) {
         match (self.read_settings)() {
             Ok(settings) => {

@@ -2,16 +2,18 @@
 //! harms nobody, and a server that no client can put under pressure.
 
 use crate::ENGINE;
+use crate::support::binary::Running;
 use crate::support::scene::{few, people};
-use crate::support::watch::Samples;
-use crate::support::{Api, Binary, Engine, Mirror, Scene, Watch, kit};
+use crate::support::watch::{Samples, get, until};
+use crate::support::{Api, Binary, Engine, Mirror, Scene, Watch, asked, kit};
 use chrono::{TimeDelta, Utc};
 use futures_util::future::join_all;
 use kitmirror::model::{Source, objects};
 use kitmirror::replication::{Stop, Whole};
 use kitmirror::service::Phase;
-use kitmirror::simulator::{Fault, Mutation, V3_SECRET, V4_KEY, Which};
+use kitmirror::simulator::{Action, Fault, Mutation, V3_SECRET, V4_KEY, Which};
 use serde_json::Value;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
@@ -88,6 +90,53 @@ async fn readyz_says_what_is_missing_and_notices_when_it_is_there() {
     watch.serving.stop().await;
 }
 
+/// R-06, R-07. The program as it runs: ready once it has loaded; so is one that stands by, for a rolling update ends the
+/// old one only when the new one is ready. The new one then works.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_is_ready_when_all_is_loaded_whether_it_works_or_stands_by() {
+    let (sim, serving) = kit(few()).await;
+    let mirror = Mirror::new().await;
+    let binary = Binary::of(&mirror, &serving, Api::V4).set("KITMIRROR_LISTEN", "127.0.0.1:0");
+    let stall = sim.faults().add(Fault::new(Action::StallBeforeHeaders).on("/v4/subscribers"));
+    let mut first = binary.start(&["run"]);
+    let works = listens(&mut first).await;
+    asked(&sim, "/v4/subscribers").await;
+    let red = until(works, "/readyz", 503).await;
+    assert!(red.body.contains("subscribers: has never been complete"), "{}", red.body);
+    assert_eq!(get(works, "/livez").await.status, 200);
+    sim.faults().remove(stall);
+    first.stop("TERM").await.ended_with(0);
+
+    let mut first = binary.start(&["run"]);
+    let works = listens(&mut first).await;
+    until(works, "/readyz", 200).await;
+    let mut second = binary.start(&["run"]);
+    let stands_by = listens(&mut second).await;
+    second.has_said("Standing by").await;
+    until(stands_by, "/readyz", 200).await;
+    let phase = async |addr| -> Value {
+        let status: Value = serde_json::from_str(&get(addr, "/status.json").await.body).expect("it is JSON");
+        status["service"]["phase"].clone()
+    };
+    assert_eq!((phase(works).await, phase(stands_by).await), ("working".into(), "standby".into()));
+    let samples = Samples::parse(&get(works, "/metrics").await.body);
+    assert!(samples.of("requests_total", "subscribers") >= 1.0);
+
+    first.stop("TERM").await.ended_with(0);
+    second.has_said("Mirroring the account").await;
+    until(stands_by, "/readyz", 200).await;
+    assert_eq!(phase(stands_by).await, "working");
+    second.stop("INT").await.ended_with(0);
+}
+
+/// Where a service says that it listens.
+async fn listens(running: &mut Running) -> SocketAddr {
+    running.has_said("The status server listens on http://").await;
+    let said = running.said();
+    let (_, rest) = said.split_once("listens on http://").expect("it was said");
+    rest.split('/').next().and_then(|addr| addr.parse().ok()).expect("an address")
+}
+
 /// R-05. What is counted is what `sync_runs` says, object by object, over failures, retries and records set aside.
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_are_well_formed_and_agree_with_sync_runs() {
@@ -99,16 +148,13 @@ async fn metrics_are_well_formed_and_agree_with_sync_runs() {
         faults.add(Fault::status(503).on(people(api)).nth(2));
         faults.add(Fault::rows(Which::Nth(3), created("long ago")).on(people(api)));
         let names = objects::names();
-        for full in [false, true] {
+        for whole in [None, Some(Whole::Load), Some(Whole::Reconcile)] {
+            if whole == Some(Whole::Reconcile) {
+                let tag = scene.ids("tags", "id").await.pop_first().expect("there are two");
+                assert!(scene.change(|account| account.delete_tag(tag)));
+            }
             let (mirror, stop) = (&scene.mirror, Stop::default());
-            let run = mirror.run_watched(
-                &scene.serving,
-                api,
-                full.then_some(Whole::Load),
-                &names,
-                &stop,
-                &*watch.metrics,
-            );
+            let run = mirror.run_watched(&scene.serving, api, whole, &names, &stop, &*watch.metrics);
             Box::pin(run).await.expect("the session opens");
             scene.later(TimeDelta::hours(1));
         }
@@ -128,7 +174,7 @@ async fn metrics_are_well_formed_and_agree_with_sync_runs() {
                 continue;
             }
             let sums = "count(*), sum(requests), sum(retries), sum(pages), sum(rows_read), sum(rows_inserted), \
-                        sum(rows_updated), sum(rows_quarantined)";
+                        sum(rows_updated), sum(rows_deleted), sum(rows_quarantined)";
             let sums =
                 scene.mirror.lines(&format!("select {sums} from sync_runs where object = '{name}'")).await;
             let sums: Vec<f64> = sums[0].split('|').map(|sum| sum.parse().expect("a number")).collect();
@@ -144,6 +190,7 @@ async fn metrics_are_well_formed_and_agree_with_sync_runs() {
                 samples.of("rows_read_total", name),
                 written("inserted"),
                 written("updated"),
+                written("deleted"),
                 samples.of("rows_quarantined_total", name),
             ];
             assert_eq!(counted.to_vec(), sums, "{name}");
@@ -155,6 +202,10 @@ async fn metrics_are_well_formed_and_agree_with_sync_runs() {
         assert!(samples.of("quarantined_records", "subscribers") > 0.0);
         let complete = [("object", "tags"), ("mode", "full"), ("outcome", "complete")];
         assert_eq!(samples.value("runs_total", &complete), Some(2.0));
+        assert!(
+            samples.value("rows_written_total", &[("object", "tags"), ("change", "deleted")]) > Some(0.0)
+        );
+        assert!(samples.of("reconcile_lag_seconds", "tags") < 60.0);
         assert_eq!(samples.value("build_info", &[("version", env!("CARGO_PKG_VERSION"))]), Some(1.0));
         assert_eq!(samples.value("phase", &[("phase", "working")]), Some(1.0));
         assert_eq!(samples.value("phase", &[("phase", "paused")]), Some(0.0));

@@ -7,7 +7,7 @@ use kitmirror::service::{Metrics, Phase, Pulse};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -51,38 +51,54 @@ impl Watch {
 
     /// Asks as a browser on this machine would.
     pub async fn get(&self, path: &str) -> Answer {
-        self.send(&format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.addr())).await
+        get(self.addr(), path).await
     }
 
     /// Sends these bytes and reads to the end.
     pub async fn send(&self, request: &str) -> Answer {
-        let sent = async {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.addr().port())).await.expect("it listens");
-            stream.write_all(request.as_bytes()).await.expect("it takes the request");
-            let mut answer = Vec::new();
-            // What was not read of a request that is refused makes the end of the connection a rude one.
-            let _ = stream.read_to_end(&mut answer).await;
-            answer
-        };
-        let answer = tokio::time::timeout(Duration::from_secs(20), sent).await.expect("it answers in time");
-        Answer::read(&answer)
+        send(self.addr(), request).await
     }
 
     /// Asks until the status is that one; what was read a moment ago serves for a second.
     pub async fn until(&self, path: &str, status: u16) -> Answer {
-        for _ in 0..100 {
-            let answer = self.get(path).await;
-            if answer.status == status {
-                return answer;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        panic!("{path} never answered {status}: {:?}", self.get(path).await);
+        until(self.addr(), path, status).await
     }
 
     /// Lets what was read a moment ago be forgotten.
     pub async fn rest(&self) {
         tokio::time::sleep(Duration::from_millis(1100)).await;
+    }
+}
+
+/// Asks whoever listens there, as a browser on this machine would.
+pub async fn get(addr: SocketAddr, path: &str) -> Answer {
+    send(addr, &format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\n\r\n")).await
+}
+
+/// Sends these bytes and reads to the end.
+pub async fn send(addr: SocketAddr, request: &str) -> Answer {
+    let sent = async {
+        let mut stream = TcpStream::connect(("127.0.0.1", addr.port())).await.expect("it listens");
+        stream.write_all(request.as_bytes()).await.expect("it takes the request");
+        let mut answer = Vec::new();
+        // What was not read of a request that is refused makes the end of the connection a rude one.
+        let _ = stream.read_to_end(&mut answer).await;
+        answer
+    };
+    let answer = tokio::time::timeout(Duration::from_secs(20), sent).await.expect("it answers in time");
+    Answer::read(&answer)
+}
+
+/// Asks until the status is that one.
+pub async fn until(addr: SocketAddr, path: &str, status: u16) -> Answer {
+    let began = Instant::now();
+    loop {
+        let answer = get(addr, path).await;
+        if answer.status == status {
+            return answer;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "{path} never answered {status}: {answer:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 

@@ -15,7 +15,7 @@ mod page;
 mod readiness;
 
 pub use mirror::{Read, Seen, Trouble};
-pub use readiness::{Reason, lag_seconds, reasons_against, schedule_of};
+pub use readiness::{Reason, lag_seconds, lag_then, reasons_against, schedule_of};
 
 use axum::Router;
 use axum::body::Body;

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use super::View;
 use super::mirror::RUNS;
 use super::readiness::{lag_seconds, schedule_of};
+use crate::error::Kind;
 use crate::model::{Object, Source, Time, objects};
 use crate::output;
 use crate::service::pulse::{Phase, Schedule};
@@ -72,7 +73,7 @@ impl Mood {
     }
 }
 
-/// What is the matter with the service as a whole.
+/// What is the matter, with the service as a whole or with one object.
 struct Notice {
     what: String,
     advice: Option<String>,
@@ -87,6 +88,7 @@ struct Line {
     next: Option<String>,
     quarantined: Option<String>,
     error: Option<Notice>,
+    held: Option<Notice>,
     runs: Runs,
 }
 
@@ -141,6 +143,18 @@ impl Mark {
 
     fn needs_attention(self) -> bool {
         matches!(self, Mark::Stale | Mark::Failed | Mark::Unavailable)
+    }
+}
+
+impl Line {
+    fn needs_attention(&self) -> bool {
+        self.mark.needs_attention() || self.held.is_some()
+    }
+
+    /// What is told below the row, and its class in the style.
+    fn told(&self) -> Vec<(&Notice, &'static str)> {
+        let error = self.error.as_ref().map(|error| (error, "error"));
+        error.into_iter().chain(self.held.as_ref().map(|held| (held, "held"))).collect()
     }
 }
 
@@ -209,8 +223,7 @@ fn verdict(view: &View, rows: &[Line]) -> (Mood, String) {
         _ if view.seen.trouble.is_some() => return told(Mood::Unwell, "The mirror cannot be read"),
         Phase::Starting | Phase::WaitingForKit { .. } | Phase::Standby { .. } | Phase::Working => {}
     }
-    let marked = |wanted: fn(Mark) -> bool| rows.iter().filter(|row| wanted(row.mark)).collect::<Vec<_>>();
-    match marked(Mark::needs_attention).as_slice() {
+    match rows.iter().filter(|row| row.needs_attention()).collect::<Vec<_>>().as_slice() {
         [] if rows.is_empty() => return told(Mood::Busy, "Nothing is scheduled yet"),
         [] => {}
         [one] => return (Mood::Unwell, format!("{} needs attention", one.name)),
@@ -299,6 +312,13 @@ fn line(view: &View, object: &'static Object) -> Option<Line> {
             .last_error
             .as_ref()
             .map(|error| Notice { what: sentence(error), advice: status.last_error_advice.clone() }),
+        held: status.held_deletions.map(|held| Notice {
+            what: format!(
+                "The last reconcile did not meet {} rows and left them as they are.",
+                output::grouped(held)
+            ),
+            advice: Some(Kind::DeletionsHeld.policy().advice.to_owned()),
+        }),
         runs: Runs::of(&runs, view.now),
     })
 }
@@ -490,6 +510,7 @@ mod tests {
             ..status(objects::ALL[3], 0)
         };
         all[4].quarantined = 17;
+        all[5].held_deletions = Some(1_204);
         glance.runs.retain(|run| run.object != objects::ALL[3].name);
         glance.runs.last_mut().unwrap().outcome = "running".to_owned();
         glance.runs.last_mut().unwrap().finished_at = None;
@@ -519,7 +540,7 @@ mod tests {
     #[test]
     fn whoever_needs_attention_is_named_with_what_to_do() {
         let html = shown(&unwell(), "page_unwell");
-        assert!(html.contains("<h1>3 of 10 objects need attention</h1>"));
+        assert!(html.contains("<h1>4 of 10 objects need attention</h1>"));
         assert!(!html.contains("<script"), "escaped");
     }
 

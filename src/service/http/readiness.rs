@@ -109,8 +109,13 @@ pub fn schedule_of<'b>(beat: &'b Beat, object: &Object) -> Option<&'b Schedule> 
 
 /// Seconds since an object was last complete: by the database's clock when it was read, and since then by ours.
 pub fn lag_seconds(status: &ObjectStatus, read_at: Time, now: Time) -> Option<i64> {
+    lag_then(status.lag_seconds, read_at, now)
+}
+
+/// What was so many seconds when it was read.
+pub fn lag_then(seconds: Option<i64>, read_at: Time, now: Time) -> Option<i64> {
     let since = (now - read_at).num_seconds().max(0);
-    status.lag_seconds.map(|lag| lag.max(0).saturating_add(since))
+    seconds.map(|seconds| seconds.max(0).saturating_add(since))
 }
 
 #[cfg(test)]
