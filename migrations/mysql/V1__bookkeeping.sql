@@ -10,7 +10,7 @@ create table if not exists `sync_state` (
     `rows` bigint not null default 0 comment 'Live rows of the partition.',
     `full_requested_at` datetime(6) comment 'When a full load was asked for that is not complete yet.',
     `reconcile_requested_at` datetime(6) comment 'When a reconcile was asked for that has not been tried yet.',
-    `reconciled_at` datetime(6) comment 'When vanished rows were last looked for and marked.',
+    `reconciled_at` datetime(6) comment 'When vanished rows were last looked for.',
     `held_deletions` bigint comment 'Rows that the last reconcile did not meet and left alone, because there were too many or it had doubts.',
     `counted` bigint comment 'Members that Kit counted when the last complete pass was planned.',
     `counted_since` datetime(6) comment 'When a pass first was complete with that count.',

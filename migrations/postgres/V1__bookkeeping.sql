@@ -10,7 +10,7 @@ create table "sync_state" (
     "rows" bigint not null default 0, -- Live rows of the partition.
     "full_requested_at" timestamp with time zone, -- When a full load was asked for that is not complete yet.
     "reconcile_requested_at" timestamp with time zone, -- When a reconcile was asked for that has not been tried yet.
-    "reconciled_at" timestamp with time zone, -- When vanished rows were last looked for and marked.
+    "reconciled_at" timestamp with time zone, -- When vanished rows were last looked for.
     "held_deletions" bigint, -- Rows that the last reconcile did not meet and left alone, because there were too many or it had doubts.
     "counted" bigint, -- Members that Kit counted when the last complete pass was planned.
     "counted_since" timestamp with time zone, -- When a pass first was complete with that count.
@@ -31,7 +31,7 @@ comment on column "sync_state"."fingerprint" is 'What the watermark was made und
 comment on column "sync_state"."rows" is 'Live rows of the partition.';
 comment on column "sync_state"."full_requested_at" is 'When a full load was asked for that is not complete yet.';
 comment on column "sync_state"."reconcile_requested_at" is 'When a reconcile was asked for that has not been tried yet.';
-comment on column "sync_state"."reconciled_at" is 'When vanished rows were last looked for and marked.';
+comment on column "sync_state"."reconciled_at" is 'When vanished rows were last looked for.';
 comment on column "sync_state"."held_deletions" is 'Rows that the last reconcile did not meet and left alone, because there were too many or it had doubts.';
 comment on column "sync_state"."counted" is 'Members that Kit counted when the last complete pass was planned.';
 comment on column "sync_state"."counted_since" is 'When a pass first was complete with that count.';

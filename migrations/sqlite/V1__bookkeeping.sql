@@ -10,7 +10,7 @@ create table "sync_state" (
     "rows" integer not null default 0, -- Live rows of the partition.
     "full_requested_at" text, -- When a full load was asked for that is not complete yet.
     "reconcile_requested_at" text, -- When a reconcile was asked for that has not been tried yet.
-    "reconciled_at" text, -- When vanished rows were last looked for and marked.
+    "reconciled_at" text, -- When vanished rows were last looked for.
     "held_deletions" integer, -- Rows that the last reconcile did not meet and left alone, because there were too many or it had doubts.
     "counted" integer, -- Members that Kit counted when the last complete pass was planned.
     "counted_since" text, -- When a pass first was complete with that count.

@@ -82,7 +82,10 @@ impl Verify {
         }
         if lists.iter().any(ListCompared::differs) {
             return match self.repair {
-                true => self.mend(&settings, &lists, &stop, global.quiet).await,
+                true => match self.mend(&settings, &lists, &signals, global.quiet).await? {
+                    0 if skipped > 0 => Ok(NOT_ALL),
+                    code => Ok(code),
+                },
                 false => {
                     output::note(
                         "`kitmirror verify --repair` reads the lists that differ again; what changed within the last \
@@ -133,7 +136,14 @@ impl Verify {
     }
 
     /// Reads what differs again.
-    async fn mend(&self, settings: &Settings, lists: &[ListCompared], stop: &Stop, quiet: bool) -> Outcome {
+    async fn mend(
+        &self,
+        settings: &Settings,
+        lists: &[ListCompared],
+        signals: &Signals,
+        quiet: bool,
+    ) -> Outcome {
+        let stop = &signals.stop;
         let mut wanted: BTreeMap<usize, (&'static Object, Vec<String>)> = BTreeMap::new();
         for list in lists.iter().filter(|list| list.differs()) {
             if let Some(at) = objects::ALL.iter().position(|object| object.name == list.object) {
@@ -164,7 +174,7 @@ impl Verify {
             output::grouped(total.requests as i64),
             if report.is_complete() { "" } else { " Not everything could be repaired." }
         ));
-        Ok(exit_code(&report, 0))
+        Ok(exit_code(&report, signals.code()))
     }
 }
 

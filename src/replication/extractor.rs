@@ -182,7 +182,7 @@ impl Reading<'_> {
                         self.commit(&pass, &mut gathered).await?;
                         return Ok(Ended::Complete);
                     }
-                } else if !pass.is_resumed() {
+                } else if !pass.is_resumed() && !pass.reading().second {
                     self.commit(&pass, &mut gathered).await?;
                     return Ok(Ended::HiddenLeft);
                 }

@@ -252,7 +252,11 @@ pub async fn repair(cx: &Context<'_>, wanted: &[(&'static Object, Vec<String>)])
         let read = async {
             let Some(mut plan) = plan_object(cx, object, false).await? else { return Ok(None) };
             plan.partitions.retain(|partition| names.contains(&partition.partition));
-            plan.partitions.iter_mut().for_each(|partition| partition.asked = Mode::Reconcile);
+            for partition in &mut plan.partitions {
+                partition.asked = Mode::Reconcile;
+                // From the beginning: what an unfinished pass has read before may be what differs.
+                partition.state.iter_mut().for_each(|state| state.checkpoint = None);
+            }
             plan.mode = Mode::Reconcile;
             read_object(cx, &plan, false, None).await.map(Some)
         };
@@ -313,7 +317,7 @@ async fn read_object(
     let outcome = tally.outcome(cx);
     match (outcome, &tally.first) {
         (Outcome::Complete | Outcome::Incomplete, _) if whole && object.parent().is_some() => {
-            cx.store.complete_object(object, began_at, tally.swept(plan.mode)).await?;
+            cx.store.complete_object(object, began_at, tally.swept(plan)).await?;
         }
         (Outcome::Unavailable, Some(error)) => cx.store.note_error(object, "", error, true).await?,
         _ => {}
@@ -462,11 +466,11 @@ impl Tally {
     }
 
     /// What the run did about vanished rows of all partitions.
-    fn swept(&self, mode: Mode) -> Swept {
-        match mode {
-            Mode::Incremental | Mode::Full => Swept::No,
-            Mode::Reconcile if self.held > 0 => Swept::Held(self.held),
-            Mode::Reconcile => Swept::Clean,
+    fn swept(&self, plan: &ObjectPlan) -> Swept {
+        match (plan.reconcile_requested || plan.mode == Mode::Reconcile, self.held) {
+            (false, _) => Swept::No,
+            (true, 0) => Swept::Clean,
+            (true, held) => Swept::Held(held),
         }
     }
 

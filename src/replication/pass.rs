@@ -217,7 +217,9 @@ impl Pass {
         let Ok(saved) = serde_json::from_str::<Checkpoint>(checkpoint) else { return };
         let fits = saved.fingerprint == self.fingerprint
             && (terms.now - saved.saved_at <= CHECKPOINT_LIVES || !matches!(saved.next, Position::After(_)))
-            && (!saved.walks.is_empty() || saved.mode == Mode::Reconcile)
+            // What was walked long ago says little about what is there now.
+            && (!saved.walks.is_empty()
+                || (saved.mode == Mode::Reconcile && terms.now - saved.saved_at <= CHECKPOINT_LIVES))
             && saved.mode >= self.mode;
         if fits {
             self.mode = saved.mode;

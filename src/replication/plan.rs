@@ -42,6 +42,8 @@ pub struct ObjectPlan {
     pub partitions: Vec<PartitionPlan>,
     /// The greatest mode in which a partition is read.
     pub mode: Mode,
+    /// A reconcile was asked for: when all that is left of it is read, it is done.
+    pub reconcile_requested: bool,
 }
 
 /// One partition.
@@ -142,7 +144,14 @@ pub fn object(
     partitions.sort_by_key(|partition| partition.state.as_ref().and_then(|state| state.completed_at));
     let mode = partitions.iter().map(|partition| partition.mode(&fingerprint)).max();
     let mode = mode.unwrap_or(Mode::Incremental);
-    Some(ObjectPlan { object, endpoint, fingerprint, partitions, mode })
+    Some(ObjectPlan {
+        object,
+        endpoint,
+        fingerprint,
+        partitions,
+        mode,
+        reconcile_requested: reconcile.is_some(),
+    })
 }
 
 /// A pass over everything that was asked for reads a partition unless one over it has been complete since.

@@ -105,6 +105,19 @@ fn decide(facts: Facts<'_>) -> Verdict {
     }
 }
 
+/// How the marking ended.
+enum Marked {
+    /// All are marked or stored, but so many that could not be looked up.
+    AllBut(u64),
+    /// A stop was asked for.
+    Stopped,
+}
+
+/// Whether Kit's answer to a look-up says something about that one row, and not about what comes after it.
+fn is_about_this_row(kind: Kind) -> bool {
+    matches!(kind, Kind::SourceBadRequest | Kind::SourceShape | Kind::SourceTooLarge)
+}
+
 impl Reading<'_> {
     /// Looks for what the pass has not met, and marks it where that is safe. Nothing comes back when the list has to
     /// be read once more.
@@ -158,10 +171,14 @@ impl Reading<'_> {
             }
             Verdict::Mark => {
                 self.commit(pass, gathered).await?;
-                if self.mark(pass, mapping, gathered, &met).await? {
-                    return self.finish(pass, gathered, Swept::Clean).await;
+                match self.mark(pass, mapping, gathered, &met).await? {
+                    Marked::Stopped => Ok(Some(Ended::Stopped)),
+                    Marked::AllBut(0) => self.finish(pass, gathered, Swept::Clean).await,
+                    Marked::AllBut(count) => {
+                        self.brought.held = Some(Held { count, why: "they cannot be looked up".to_owned() });
+                        self.finish(pass, gathered, Swept::Held(count)).await
+                    }
                 }
-                Ok(Some(Ended::Stopped))
             }
         }
     }
@@ -188,25 +205,43 @@ impl Reading<'_> {
         }
     }
 
-    /// Marks what is proved gone, and stores what turns out to be there. `false` when a stop was asked for first:
-    /// then the next run goes on from what is marked.
+    /// Marks what is proved gone, and stores what turns out to be there. When a stop is asked for first, the next run
+    /// goes on from what is marked. A row that Kit has no usable answer for is left alone, and keeps nobody waiting.
     async fn mark(
         &mut self,
         pass: &Pass,
         mapping: &Mapping<'_>,
         gathered: &mut Gathered,
         met: &Arc<Met>,
-    ) -> Result<bool> {
+    ) -> Result<Marked> {
+        let mut left = 0;
         let mut search = Search { most: FETCHED, ..self.search(pass) };
         loop {
             let found = self.cx.store.vanished(search.clone(), Arc::clone(met)).await?;
-            let Some(last) = found.ids.last().copied() else { return Ok(true) };
+            let Some(last) = found.ids.last().copied() else { return Ok(Marked::AllBut(left)) };
             for ids in found.ids.chunks(LOOKED_UP) {
                 for id in ids {
-                    if self.cx.stop.is_requested() {
-                        return Ok(false);
+                    let looked_up = tokio::select! {
+                        biased;
+                        () = self.cx.stop.requested() => return Ok(Marked::Stopped),
+                        looked_up = self.look_up(*id, mapping, gathered) => looked_up,
+                    };
+                    match looked_up {
+                        Ok(()) => {}
+                        Err(error) if is_about_this_row(error.kind()) => {
+                            tracing::warn!(
+                                object.name = self.plan.object.name,
+                                "{id} is left as it is: {}",
+                                error.one_line()
+                            );
+                            left += 1;
+                        }
+                        Err(error) => {
+                            gathered.is_at(pass.position());
+                            self.commit(pass, gathered).await?;
+                            return Err(error);
+                        }
                     }
-                    self.look_up(*id, mapping, gathered).await?;
                 }
                 gathered.is_at(pass.position());
                 self.commit(pass, gathered).await?;

@@ -150,8 +150,14 @@ impl Term<'_> {
                 () = self.reload.notified() => Some(Ended::Reload),
                 Some(done) = course.tasks.join_next() => self.finished(course, done).map(Ended::Because),
                 _ = checked.tick() => {
-                    let session = Arc::clone(&session);
-                    course.tasks.spawn(async move { Done::Account(session.check_account().await) });
+                    let (session, over) = (Arc::clone(&session), self.over.clone());
+                    course.tasks.spawn(async move {
+                        tokio::select! {
+                            biased;
+                            () = over.requested() => Done::Account(Ok(())),
+                            checked = session.check_account() => Done::Account(checked),
+                        }
+                    });
                     None
                 }
                 () = ticks.next() => None,
@@ -200,8 +206,11 @@ impl Term<'_> {
 
     fn ran(&self, course: &mut Course, errand: &Errand, report: Report) -> Option<Error> {
         {
+            // What has a report was freed with it, and may be another run's by now.
             let mut roster = lock(&course.roster);
-            errand.objects.iter().for_each(|object| roster.done(object.name));
+            let unreported = |name: &str| !report.objects.iter().any(|one| one.object == name);
+            let left = errand.objects.iter().filter(|object| unreported(object.name));
+            left.for_each(|object| roster.done(object.name));
         }
         match course.results.take(errand, report) {
             Next::Schedules { all_complete: true } => beat(course),

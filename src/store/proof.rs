@@ -51,7 +51,7 @@ pub(super) async fn search(connection: &mut Connection, people: &People) -> Resu
     if let Some(samples) = connection.dialect().samples() {
         for spelling in search.spellings() {
             let found = connection.rows("search the statistics", samples, &[text(spelling)]).await?;
-            for row in &found {
+            for row in found.iter().filter(|row| row.text(2).is_some_and(|samples| search.is_in(samples))) {
                 let cell = |at| row.text(at).unwrap_or_default();
                 // The server's own, not a table of ours.
                 searched.add("pg_stats", &format!("{}.{}", cell(0), cell(1)), 1);

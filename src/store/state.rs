@@ -25,7 +25,7 @@ pub struct State {
     pub full_requested_at: Option<Time>,
     /// When a reconcile was asked for that has not been tried yet.
     pub reconcile_requested_at: Option<Time>,
-    /// When vanished rows were last looked for and marked.
+    /// When vanished rows were last looked for.
     pub reconciled_at: Option<Time>,
     /// Members that Kit counted when the last complete pass was planned.
     pub counted: Option<i64>,
@@ -237,7 +237,8 @@ fn swept_columns(swept: Swept, now: Time) -> (&'static str, Vec<Value>) {
         ),
         // Not asked for again at once: the next one by schedule, or one that is allowed to, looks anew.
         Swept::Held(count) => {
-            (", held_deletions = ?, reconcile_requested_at = null", vec![Value::Int(count as i64)])
+            let values = vec![Value::Time(now), Value::Int(count as i64)];
+            (", reconciled_at = ?, held_deletions = ?, reconcile_requested_at = null", values)
         }
     }
 }
@@ -252,7 +253,7 @@ pub(super) async fn complete_object(
 ) -> Result<()> {
     ensure(connection, object, "").await?;
     let (also, swept) = match swept {
-        Swept::Held(_) => (", reconcile_requested_at = null", Vec::new()),
+        Swept::Held(_) => (", reconciled_at = ?, reconcile_requested_at = null", vec![Value::Time(now)]),
         Swept::No | Swept::Clean => swept_columns(swept, now),
     };
     let sql = format!(

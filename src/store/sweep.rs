@@ -83,14 +83,14 @@ pub(super) async fn look(
     Ok(rows.last().and_then(|row| row.int(0)).filter(|_| rows.len() as i64 == ROWS && !enough))
 }
 
-/// Of these people, the ones who are active or cancelled.
+/// Of these people, the ones who are active or cancelled, or gone.
 async fn visible(connection: &mut Connection, people: Vec<i64>) -> Result<Vec<i64>> {
     if people.is_empty() {
         return Ok(people);
     }
     let (among, values) = connection.dialect().is_among("id", people.iter().copied());
     let sql = format!(
-        "select id from subscribers where {among} and _deleted_at is null and state in ('active', 'cancelled') order by id"
+        "select id from subscribers where {among} and (_deleted_at is not null or state in ('active', 'cancelled')) order by id"
     );
     let rows = connection.rows("look at the people of vanished rows", &sql, &values).await?;
     Ok(rows.iter().filter_map(|row| row.int(0)).collect())

@@ -150,7 +150,7 @@ pub fn bookkeeping() -> Vec<Table> {
                     TIME,
                     "When a reconcile was asked for that has not been tried yet.",
                 ),
-                optional("reconciled_at", TIME, "When vanished rows were last looked for and marked."),
+                optional("reconciled_at", TIME, "When vanished rows were last looked for."),
                 optional(
                     "held_deletions",
                     INT,

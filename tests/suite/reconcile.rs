@@ -304,7 +304,47 @@ async fn a_person_whom_a_list_does_not_show_but_who_is_there_is_not_marked() {
     assert_eq!(scene.mirror.lines(&sql).await, [format!("{person}|-")]);
 }
 
+/// A look-up that Kit has no usable answer for concerns one row, and no other.
+#[tokio::test]
+async fn a_row_that_cannot_be_looked_up_is_left_alone_and_holds_nobody_up() {
+    let scene = Scene::loaded(plan(), Api::V4).await;
+    let gone = scene.change(|account| {
+        let mut chance = fastrand::Rng::with_seed(5);
+        let [one, other] = [(); 2].map(|()| account.pick_subscriber(&mut chance).expect("somebody"));
+        assert!(one != other && account.delete_subscriber(one) && account.delete_subscriber(other));
+        [one, other]
+    });
+    scene.later(TimeDelta::hours(1));
+    scene.kit.faults().add(Fault::status(422).on(&format!("/v4/subscribers/{}", gone[0])));
+    let report = scene.try_reconcile().await;
+    let people = of(&report, "subscribers");
+    assert_eq!((people.outcome, people.counts.rows_deleted > 0), (Outcome::Incomplete, true), "{people:?}");
+    assert_eq!(marked(&scene, "select id from subscribers where id > 0").await, [gone[1]]);
+    scene.kit.faults().clear();
+    scene.sync().await;
+    scene.reconcile().await;
+    scene.mirrors_kit().await;
+}
+
 /// v3's member lists may hide people who are not active: their memberships are not taken for gone.
+#[tokio::test]
+async fn what_left_a_list_that_hides_people_is_marked_by_the_same_run() {
+    let scene = Scene::loaded_with(plan(), Api::V3, |modes| modes.v3_subscriptions = Scope::Active).await;
+    let (tag, person) = scene.change(|account| {
+        let tag = account.tags()[1].id;
+        let is_active = |id: &i64| account.state_of(*id) == Some(State::Active);
+        let person = account.tag_members(tag).map(|member| member.subscriber_id).find(is_active);
+        let person = person.expect("an active member");
+        assert!(account.untag(tag, person));
+        (tag, person)
+    });
+    scene.later(TimeDelta::hours(1));
+    scene.reconcile().await;
+    let sql = format!("select subscriber_id from tag_subscriptions where tag_id = {tag}");
+    assert_eq!(marked(&scene, &sql).await, [person]);
+}
+
+/// The same for those whom it hides.
 #[tokio::test]
 async fn memberships_of_people_whom_a_list_hides_are_not_marked() {
     let scene = Scene::loaded_with(plan(), Api::V3, |modes| modes.v3_subscriptions = Scope::Active).await;

@@ -194,12 +194,13 @@ impl Dialect {
     }
 
     /// Finds tables and columns of which the engine has sampled a value that holds a bound text, where it shows its
-    /// samples.
+    /// samples; and the samples, in which it may be a part of something longer.
     pub(super) fn samples(self) -> Option<&'static str> {
         match self {
             Dialect::Postgres => Some(
-                "select cast(tablename as text), cast(attname as text) from pg_stats where schemaname = current_schema() \
-                 and strpos(lower(concat(cast(most_common_vals as text), ' ', cast(histogram_bounds as text))), lower(?)) > 0",
+                "select cast(tablename as text), cast(attname as text), \
+                 concat(cast(most_common_vals as text), ' ', cast(histogram_bounds as text)) \
+                 from pg_stats where schemaname = current_schema() and strpos(lower(concat(cast(most_common_vals as text), ' ', cast(histogram_bounds as text))), lower(?)) > 0",
             ),
             // SQLite's are in its file; MySQL and MariaDB make them on request only, where we have no right to look.
             Dialect::Sqlite | Dialect::Mysql => None,
