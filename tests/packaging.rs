@@ -233,7 +233,7 @@ async fn metrics_once_ready(address: SocketAddr) -> String {
     const PATIENCE: Duration = Duration::from_secs(60);
     let began = Instant::now();
     let mut answer = String::new();
-    while !(answer.contains("kitmirror_ready 1") && answer.contains("kitmirror_runs_total")) {
+    while !(answer.contains("\nkitmirror_ready 1\n") && answer.contains("kitmirror_runs_total{")) {
         assert!(began.elapsed() < PATIENCE, "never ready: {answer}");
         tokio::time::sleep(Duration::from_millis(50)).await;
         let Ok(mut stream) = TcpStream::connect(address).await else { continue };
