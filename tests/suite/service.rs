@@ -164,6 +164,8 @@ async fn a_service_that_was_overtaken_while_it_slept_stands_by() {
         } else {
             is_loaded(&mirror).await;
         }
+        // Not in the middle of a commit, which would lock a file until it wakes up.
+        tokio::time::sleep(Duration::from_millis(300)).await;
         first.signal("STOP");
         let long_ago = ENGINE.time("2001-01-01T00:00:00Z".parse().expect("a time"));
         mirror.execute(&format!("update sync_lease set expires_at = {long_ago}")).await;

@@ -71,6 +71,10 @@ async fn a_week_of_service_with_outages_and_take_overs_loses_nothing() {
         sim.clear_churn();
         sim.faults().clear();
         for running in [waiting, working] {
+            // One that was started a moment ago does not listen to signals yet.
+            while running.said().is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
             running.stop("TERM").await.ended_with(0);
         }
         assert!(turn >= 6, "{turn} turns");
