@@ -73,7 +73,7 @@
 //! # An eleventh object
 //!
 //! One declaration in [`model::objects`], named in `ALL`; the text of `kitmirror schema --dialect D --object NAME` as
-//! the next file in each folder of `migrations`; one recorded answer per API version in `tests/fixtures`. The
+//! the next file in each folder of `migrations`; one recorded answer per API version in `tests/recorded`. The
 //! command line, the schema check, the status view's order and the tests walk `ALL`.
 
 pub mod cli;

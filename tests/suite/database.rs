@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 /// Types of the columns below: of numbers, times, JSON and the like, in the engine's own words.
 fn types() -> [&'static str; 8] {
-    match ENGINE {
+    match *ENGINE {
         Engine::Sqlite => ["integer", "integer", "text", "text", "text", "text", "real", "integer"],
         Engine::Postgres => [
             "bigint",
@@ -35,7 +35,7 @@ fn types() -> [&'static str; 8] {
 async fn filled(mirror: &Mirror) -> Database {
     mirror.made_by_its_role().await.close().await;
     let database = mirror.database().await;
-    if ENGINE == Engine::Sqlite {
+    if *ENGINE == Engine::Sqlite {
         // As the program leaves it: readers and the writer are not in each other's way.
         database.execute("pragma journal_mode = wal").await;
     }
@@ -43,12 +43,12 @@ async fn filled(mirror: &Mirror) -> Database {
     let columns: Vec<String> =
         names.iter().zip(types()).map(|(name, kind)| format!("{name} {kind}")).collect();
     // The database itself is latin1 there.
-    let charset = match ENGINE {
+    let charset = match *ENGINE {
         Engine::Mysql | Engine::Mariadb => " character set utf8mb4",
         Engine::Sqlite | Engine::Postgres => "",
     };
     database.execute(&format!("create table things ({}){charset}", columns.join(", "))).await;
-    let yes = if ENGINE == Engine::Sqlite { "1" } else { "true" };
+    let yes = if *ENGINE == Engine::Sqlite { "1" } else { "true" };
     let moment = ENGINE.time("2024-02-29T23:59:59.000001Z".parse().expect("a time"));
     database
         .execute(&format!(
@@ -127,7 +127,7 @@ async fn one_text_of_sql_serves_every_engine() {
 async fn the_role_of_the_program_makes_tables_in_its_own_database_only() {
     let mirror = Mirror::new().await;
     let program = mirror.made_by_its_role().await;
-    if ENGINE == Engine::Postgres {
+    if *ENGINE == Engine::Postgres {
         assert!(program.try_execute("create table public.mine (id bigint)").await.is_err());
     }
     program.execute("create table mine (id bigint primary key)").await;
@@ -135,7 +135,7 @@ async fn the_role_of_the_program_makes_tables_in_its_own_database_only() {
     program.execute("insert into mine values (1); update mine set id = 2").await;
     program.execute("create view yours as select id from mine").await;
     assert_eq!(mirror.texts("select id from yours").await, ["2"]);
-    if ENGINE != Engine::Sqlite {
+    if *ENGINE != Engine::Sqlite {
         assert!(program.try_execute("create database elsewhere").await.is_err());
         assert!(program.try_execute("create role somebody").await.is_err());
     }

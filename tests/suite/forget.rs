@@ -130,7 +130,7 @@ async fn whoever_is_forgotten_is_in_no_table_and_no_byte_and_does_not_come_back(
         for (table, rows) in erased {
             assert_eq!(done["erased"][table], rows, "{table}: {done}");
         }
-        assert_eq!(done["proof"]["file"].is_object(), ENGINE == Engine::Sqlite);
+        assert_eq!(done["proof"]["file"].is_object(), *ENGINE == Engine::Sqlite);
         assert!(!ran.output().to_lowercase().contains("canary"), "{}", ran.output());
         holds_none_of(&scene.mirror, &[OLD, NEW, "canary"]).await;
         has_no_row_of(&scene.mirror, &[ann]).await;

@@ -1,5 +1,4 @@
-//! What every engine must do. A target per engine includes this suite; [`crate::ENGINE`] says which one its
-//! mirrors live on.
+//! What every engine must do. [`crate::ENGINE`] says on which one the mirrors live.
 
 mod api_modes;
 mod database;

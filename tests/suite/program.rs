@@ -32,25 +32,25 @@ async fn a_mirror_of_another_account_is_left_alone() {
 async fn tables_made_by_hand_from_what_is_printed_are_used_as_they_are() {
     let (_sim, serving) = kit(few()).await;
     let mirror = Mirror::new().await;
-    let dialect = match ENGINE {
+    let dialect = match *ENGINE {
         Engine::Sqlite => "sqlite",
         Engine::Postgres => "postgres",
         Engine::Mysql | Engine::Mariadb => "mysql",
     };
     let printed = Binary::bare(mirror.folder()).run(&["schema", "--dialect", dialect]).await;
     printed.ended_with(0);
-    let administrator = match ENGINE {
+    let administrator = match *ENGINE {
         Engine::Sqlite => mirror.made_by_its_role().await,
         _ => mirror.database().await,
     };
-    if ENGINE == Engine::Postgres {
+    if *ENGINE == Engine::Postgres {
         administrator.execute("create schema kit").await;
     }
     administrator.execute(&printed.stdout).await;
     let (_, name) = mirror.url().rsplit_once('/').map(|(a, b)| (a.to_owned(), b.to_owned())).expect("a name");
     let name = name.split('?').next().unwrap_or_default();
-    if ENGINE != Engine::Sqlite {
-        let_plain_role_in(ENGINE, &administrator, name).await;
+    if *ENGINE != Engine::Sqlite {
+        let_plain_role_in(*ENGINE, &administrator, name).await;
     }
     administrator.close().await;
 
@@ -94,7 +94,7 @@ async fn a_foreign_table_of_our_name_is_left_alone() {
     same_role.execute("create table tags (name text); insert into tags values ('mine')").await;
     same_role.close().await;
     let before = (mirror.contents().await, std::fs::read(mirror.file()).ok());
-    assert_eq!(before.1.is_some(), ENGINE == Engine::Sqlite);
+    assert_eq!(before.1.is_some(), *ENGINE == Engine::Sqlite);
     let binary = Binary::of(&mirror, &serving, Api::V4);
     let ran = binary.run(&["sync"]).await;
     ran.ended_with(4).says(&["already a table \"tags\"", "left untouched"]);
@@ -124,7 +124,7 @@ async fn a_changed_table_is_named() {
         binary.run(&["migrate"]).await.ended_with(0);
         binary.run(&["schema", "--check"]).await.ended_with(0);
         // SQLite keeps a column that a view names from being renamed.
-        let pragma = if ENGINE == Engine::Sqlite { "pragma legacy_alter_table = on;" } else { "" };
+        let pragma = if *ENGINE == Engine::Sqlite { "pragma legacy_alter_table = on;" } else { "" };
         mirror.execute(&format!("{pragma} {change}")).await;
         let ran = binary.run(&["sync"]).await;
         ran.ended_with(4).says(&[named, "schema --check"]);

@@ -155,7 +155,7 @@ async fn mark_as_gone(scene: &Scene) {
 
 /// The queries for the engine of the target, by name.
 fn queries() -> BTreeMap<String, String> {
-    let kind = match ENGINE {
+    let kind = match *ENGINE {
         Engine::Sqlite => "sqlite",
         Engine::Postgres => "postgres",
         Engine::Mariadb | Engine::Mysql => "mysql",

@@ -46,7 +46,7 @@ async fn left(mirror: &Mirror) -> Vec<Left> {
         return Vec::new();
     }
     let database = mirror.database().await;
-    if ENGINE == Engine::Sqlite {
+    if *ENGINE == Engine::Sqlite {
         assert_eq!(database.texts("pragma integrity_check").await, ["ok"]);
     }
     // A server may still be busy with the last words of the one that was killed.

@@ -220,7 +220,7 @@ impl Absent {
     async fn new() -> Self {
         let mut mirror = Mirror::new().await;
         let folder = mirror.folder().join("volume");
-        let proxy = match ENGINE {
+        let proxy = match *ENGINE {
             Engine::Sqlite => None,
             _ => {
                 let proxy = mirror.behind_a_proxy().await;
@@ -233,7 +233,7 @@ impl Absent {
 
     fn service(&self, serving: &Serving) -> Binary {
         let binary = service(&self.mirror, serving, Api::V4, EVERY_SECOND);
-        match ENGINE {
+        match *ENGINE {
             Engine::Sqlite => {
                 binary.set("KITMIRROR_DATABASE_URL", format!("sqlite://{}/mirror.db", self.folder.display()))
             }

@@ -73,7 +73,7 @@ async fn readyz_says_what_is_missing_and_notices_when_it_is_there() {
 
     mirror.sync(&serving, Api::V4).await;
     watch.until("/readyz", 200).await;
-    if ENGINE != Engine::Sqlite {
+    if *ENGINE != Engine::Sqlite {
         // Forgotten by the server, as after a long silence: nobody who asks is told of it.
         let database = mirror.database().await;
         watch.rest().await;

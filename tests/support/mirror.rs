@@ -55,7 +55,7 @@ pub struct Mirror {
 impl Mirror {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let home = match ENGINE {
+        let home = match *ENGINE {
             Engine::Sqlite => None,
             server => Some(Home::new(server).await),
         };
@@ -95,12 +95,12 @@ impl Mirror {
         let (before, rest) =
             self.url().split_once('@').map(|(a, b)| (a.to_owned(), b.to_owned())).expect("a role");
         let (server, database) = rest.split_once('/').expect("a database");
-        let proxy = Proxy::new(ENGINE, server).await;
+        let proxy = Proxy::new(*ENGINE, server).await;
         let mut url = format!("{before}@{}/{database}", proxy.address());
         // It reads what passes.
         if !url.contains("sslmode=") && !url.contains("ssl-mode=") {
             url += if url.contains('?') { "&" } else { "?" };
-            url += if ENGINE == Engine::Postgres { "sslmode=disable" } else { "ssl-mode=disabled" };
+            url += if *ENGINE == Engine::Postgres { "sslmode=disable" } else { "ssl-mode=disabled" };
         }
         self.detour = Some(url);
         proxy
@@ -113,7 +113,7 @@ impl Mirror {
     /// The settings that say where it is.
     pub fn place(&self) -> Vec<(String, String)> {
         let mut place = vec![("KITMIRROR_DATABASE_URL".to_owned(), self.url())];
-        if ENGINE == Engine::Postgres {
+        if *ENGINE == Engine::Postgres {
             place.push(("KITMIRROR_DATABASE_SCHEMA".to_owned(), SCHEMA.to_owned()));
         }
         place
@@ -133,7 +133,7 @@ impl Mirror {
 
     /// Where it is, as the program understands it.
     pub fn place_of_it(&self) -> Place {
-        let schema = (ENGINE == Engine::Postgres).then_some(SCHEMA);
+        let schema = (*ENGINE == Engine::Postgres).then_some(SCHEMA);
         Place::of(&self.url(), schema).expect("the URL of a test is right")
     }
 
@@ -199,12 +199,12 @@ impl Mirror {
 
     /// A second connection to the database, as an analyst would have.
     pub async fn database(&self) -> Database {
-        Database::connect(ENGINE, &self.analyst_url(), SCHEMA).await.expect("the mirror's database opens")
+        Database::connect(*ENGINE, &self.analyst_url(), SCHEMA).await.expect("the mirror's database opens")
     }
 
     /// The same as any client opens it, without a setting.
     pub async fn plain_database(&self) -> Database {
-        let opened = Database::connect_plainly(ENGINE, &self.analyst_url(), SCHEMA).await;
+        let opened = Database::connect_plainly(*ENGINE, &self.analyst_url(), SCHEMA).await;
         opened.expect("the mirror's database opens")
     }
 
@@ -213,8 +213,8 @@ impl Mirror {
         if self.home.is_none() {
             std::fs::write(self.file(), "").expect("an empty file is an empty database");
         }
-        let database = Database::connect(ENGINE, &self.url(), SCHEMA).await.expect("the role may connect");
-        if ENGINE == Engine::Postgres {
+        let database = Database::connect(*ENGINE, &self.url(), SCHEMA).await.expect("the role may connect");
+        if *ENGINE == Engine::Postgres {
             database.execute(&format!("create schema {SCHEMA}")).await;
         }
         database

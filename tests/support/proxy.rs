@@ -35,6 +35,8 @@ type Plan = Box<dyn FnMut(u64) -> Option<Cut> + Send>;
 /// A proxy on loopback. Gone when dropped.
 pub struct Proxy {
     address: SocketAddr,
+    /// Keeps the port while nobody listens on it.
+    _port: TcpSocket,
     shared: Arc<Shared>,
     way: watch::Sender<Way>,
 }
@@ -55,12 +57,13 @@ struct Seen {
 
 impl Proxy {
     pub async fn new(engine: Engine, server: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
-        let address = listener.local_addr().expect("its address");
+        let port = bound(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let address = port.local_addr().expect("its address");
         let shared = Arc::new(Shared { engine, server: server.to_owned(), seen: Mutex::default() });
         let (way, watched) = watch::channel(Way::Open);
+        let listener = bound(address).listen(64).expect("the port is ours");
         tokio::spawn(listen(listener, address, Arc::clone(&shared), watched));
-        Proxy { address, shared, way }
+        Proxy { address, _port: port, shared, way }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -122,21 +125,25 @@ impl Shared {
     }
 }
 
+/// A socket that shares its port with the others of this process, and with nobody else.
+fn bound(address: SocketAddr) -> TcpSocket {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_reuseport(true).expect("a socket takes an option");
+    socket.bind(address).expect("the port is ours");
+    socket
+}
+
 async fn listen(first: TcpListener, address: SocketAddr, shared: Arc<Shared>, mut way: watch::Receiver<Way>) {
     let mut listener = Some(first);
     loop {
         if *way.borrow_and_update() == Way::Closed {
             drop(listener.take());
-            // Bound, so that nobody else gets the port; not listening, so that whoever comes is refused.
-            let socket = TcpSocket::new_v4().expect("a socket");
-            socket.set_reuseaddr(true).expect("a socket takes an option");
-            socket.bind(address).expect("the port is still ours");
             while *way.borrow_and_update() == Way::Closed {
                 if way.changed().await.is_err() {
                     return;
                 }
             }
-            listener = Some(socket.listen(64).expect("the port is ours"));
+            listener = Some(bound(address).listen(64).expect("the port is ours"));
         }
         let Some(open) = &listener else { return };
         tokio::select! {

@@ -13,7 +13,7 @@ fn partition(object: &Object) -> &'static str {
 
 fn rows(object: &'static Object, version: ApiVersion) -> Option<kitmirror::model::Batch> {
     let endpoint = object.endpoint(version)?;
-    let path = format!("{}/tests/fixtures/{version}/{}.json", env!("CARGO_MANIFEST_DIR"), object.name);
+    let path = format!("{}/tests/recorded/{version}/{}.json", env!("CARGO_MANIFEST_DIR"), object.name);
     let body = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let page = kit::parse(body, endpoint.list, endpoint.paging, Time::UNIX_EPOCH)
         .or_else(|_| {

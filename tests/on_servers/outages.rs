@@ -230,7 +230,7 @@ async fn a_server_that_says_nothing_is_not_waited_for_for_ever() {
 
 /// Waits until a session of somebody else waits for a lock.
 async fn somebody_waits(bench: &Bench) {
-    let waiting = match ENGINE {
+    let waiting = match *ENGINE {
         Engine::Postgres => {
             "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
         }
@@ -239,7 +239,7 @@ async fn somebody_waits(bench: &Bench) {
              and (state like '%lock%' or (command in ('Execute', 'Query') and time_ms > 150))"
         }
     };
-    let waiting = if ENGINE == Engine::Mysql {
+    let waiting = if *ENGINE == Engine::Mysql {
         waiting.replace("time_ms > 150", "time >= 1")
     } else {
         waiting.to_owned()
@@ -264,7 +264,7 @@ async fn a_deadlock_is_got_over() {
         bench.other_does("create table scratch (id bigint primary key)").await;
         let other = bench.other().await;
         other.execute("begin").await;
-        if ours_is_to_fail && ENGINE != Engine::Postgres {
+        if ours_is_to_fail && *ENGINE != Engine::Postgres {
             // The one that has changed less is the one that fails.
             let many: Vec<String> = (1..=3_000).map(|id| format!("({id})")).collect();
             other.execute(&format!("insert into scratch values {}", many.join(","))).await;
@@ -272,7 +272,7 @@ async fn a_deadlock_is_got_over() {
         other.execute("select object from sync_state where object = 'tags' for update").await;
         let others = async {
             somebody_waits(&bench).await;
-            if !ours_is_to_fail && ENGINE == Engine::Postgres {
+            if !ours_is_to_fail && *ENGINE == Engine::Postgres {
                 // The one whose second of waiting ends while both wait is the one that fails.
                 tokio::time::sleep(Duration::from_millis(1_200)).await;
             }
@@ -291,7 +291,7 @@ async fn a_deadlock_is_got_over() {
 /// D-05. A row or a whole table that somebody else has locked is waited for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_of_somebody_else_is_waited_for() {
-    let table = match ENGINE {
+    let table = match *ENGINE {
         Engine::Postgres => ("begin; lock table tags in access exclusive mode", "commit"),
         _ => ("lock tables tags write", "unlock tables"),
     };

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// The maintenance database, in which the program's role has no rights but perhaps that to connect.
 fn somewhere_else() -> &'static str {
-    if ENGINE == Engine::Postgres { "postgres" } else { "mysql" }
+    if *ENGINE == Engine::Postgres { "postgres" } else { "mysql" }
 }
 
 /// A server nobody answers for, a password that is wrong, a database that is not there or not ours to fill: one

@@ -1,0 +1,4 @@
+//! What only a server can do to the program.
+
+mod outages;
+mod server;

@@ -1,0 +1,7 @@
+//! What no engine has a part in: the command line, the logs, the recorded answers, and what is shipped beside the
+//! program. Where a mirror is needed, SQLite holds it.
+
+mod cli;
+mod fixtures;
+mod logs;
+mod packaging;
