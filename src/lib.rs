@@ -19,6 +19,7 @@
 //! | [`store`] | the only door to the database: rows and position in one transaction, migrations, lease |
 //! | [`model`] | the ten objects as declarations; record → row |
 //! | [`error`] | one error type; one table says what each kind means |
+//! | [`chaos`] | places to die at, bugs to plant and simulated days, for tests; empty in every release |
 //! | [`simulator`] | a local Kit API with a journal of truth; imports nothing from the others |
 //!
 //! Objects are data: a declaration in [`model::objects`] names the lists of both API versions, the columns
@@ -76,6 +77,7 @@
 //! the next file in each folder of `migrations`; one recorded answer per API version in `tests/recorded`. The
 //! command line, the schema check, the status view's order and the tests walk `ALL`.
 
+pub mod chaos;
 pub mod cli;
 pub mod config;
 pub mod error;

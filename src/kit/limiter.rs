@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, sleep_until};
 
 use crate::error::Result;
+use crate::model::time;
 
 /// Kit's window is 60 s; the spare second covers requests that arrive in another rhythm than they left.
 const WINDOW: Duration = Duration::from_secs(61);
@@ -103,7 +104,7 @@ impl Limiter {
                     }
                     None => {
                         let block = state.block();
-                        Some(state.memory(Instant::now(), SystemTime::now(), block))
+                        Some(state.memory(Instant::now(), time::now().into(), block))
                     }
                 }
             };
@@ -118,7 +119,7 @@ impl Limiter {
 
     /// Counts what an earlier process has sent.
     pub fn recall(&self, memory: &Memory) {
-        self.state().recall(memory, Instant::now(), SystemTime::now());
+        self.state().recall(memory, Instant::now(), time::now().into());
     }
 
     /// From now on the memory is kept in `ledger`.
@@ -152,7 +153,7 @@ impl Limiter {
     pub async fn settle(&self) -> Result<()> {
         let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(ledger) = ledger else { return Ok(()) };
-        let memory = self.state().memory(Instant::now(), SystemTime::now(), 0);
+        let memory = self.state().memory(Instant::now(), time::now().into(), 0);
         ledger.record(memory).await
     }
 

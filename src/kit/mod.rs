@@ -1,6 +1,8 @@
 //! The only door to the network: [`KitClient::page`] takes a [`PageRequest`] and gives a [`Page`].
 //! Limiting, retrying, time-outs, size limits and redaction happen in here; what a page means does not.
 
+#[cfg(feature = "chaos")]
+mod carrier;
 mod heartbeat;
 mod limiter;
 mod page;
@@ -8,6 +10,8 @@ mod request;
 mod retry;
 mod transport;
 
+#[cfg(feature = "chaos")]
+pub use carrier::{Carried, Carrier};
 pub use heartbeat::Heartbeat;
 pub use limiter::{Expected, Ledger, Limiter, Memory};
 pub use page::{NotAPage, Page, Place, parse};
@@ -17,9 +21,10 @@ pub use retry::Patience;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::time::Instant;
 
+use crate::chaos::{self, Bug, Place as At};
 use crate::error::{Error, Kind, Result};
 use crate::model::{ApiVersion, Detail, Paging, Time};
 use page::NotAPage as Unreadable;
@@ -104,6 +109,14 @@ impl KitClient {
         })
     }
 
+    /// The same without a network: `carrier` answers.
+    #[cfg(feature = "chaos")]
+    #[must_use]
+    pub fn carried_by(mut self, carrier: Arc<dyn Carrier>) -> Self {
+        self.transport.carrier = Some(carrier);
+        self
+    }
+
     /// The API this client speaks.
     pub fn version(&self) -> ApiVersion {
         self.settings.auth.version()
@@ -140,7 +153,16 @@ impl KitClient {
             let http = request::page(&self.settings.base_url, &self.settings.auth, request, per_page);
             let read =
                 |answer: Answer| page::parse(answer.body, request.list, request.paging, answer.served_at);
-            match self.send(&http, &request.path, Patience::WORKING, meter, &read).await {
+            let sent = self.send(&http, &request.path, Patience::WORKING, meter, &read).await;
+            #[cfg(feature = "chaos")]
+            let sent = match sent {
+                Err(_) if chaos::planted(Bug::ErrorIsEmpty) => {
+                    Ok(page::nothing(request.paging, self.clock.now()))
+                }
+                sent => sent,
+            };
+            chaos::reach(At::PageParsed).await;
+            match sent {
                 Err(error)
                     if error.kind() == Kind::SourceTooLarge
                         && per_page.is_some_and(|n| n > SMALLEST_PAGE) =>
@@ -247,7 +269,9 @@ impl KitClient {
         let started = Instant::now();
         let mut attempts = Attempts::default();
         loop {
+            chaos::reach(At::PermitAsked).await;
             self.limiter.acquire().await?;
+            chaos::reach(At::PermitGiven).await;
             meter.requests.fetch_add(1, Ordering::Relaxed);
             let failure = match self.attempt(http, path, read).await {
                 Ok(value) => return Ok(value),
@@ -274,6 +298,7 @@ impl KitClient {
                     }
                 }
                 Verdict::GiveUp(kind) => {
+                    let path = if chaos::planted(Bug::UrlInError) { &http.url } else { path };
                     return Err(Error::new(kind, format!("GET {path}: {}", describe(&failure))));
                 }
             }
@@ -288,6 +313,7 @@ impl KitClient {
     ) -> Result<T, Failure> {
         let sent = Instant::now();
         let raw = self.transport.get(http).await?;
+        chaos::reach(At::AnswerRead).await;
         self.clock.observe(raw.date);
         tracing::debug!(
             http.path = path,
@@ -300,7 +326,7 @@ impl KitClient {
             sent.elapsed().as_millis()
         );
         // A date is meant by the clock of whoever sent it; ours may be hours off.
-        let now = raw.date.unwrap_or_else(SystemTime::now);
+        let now = raw.date.unwrap_or_else(|| crate::model::time::now().into());
         let retry_after = raw.retry_after.as_deref().and_then(|value| retry::retry_after(value, now));
         let says = || transport::error_text(&raw.body, self.settings.auth.secret());
         match raw.status {

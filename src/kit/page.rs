@@ -87,6 +87,17 @@ impl Page {
     }
 }
 
+/// A last page without a record: what an error must not be taken for.
+#[cfg(feature = "chaos")]
+pub(super) fn nothing(paging: Paging, served_at: Time) -> Page {
+    let place = match paging {
+        Paging::Single => Place::Whole,
+        Paging::Numbered { totals } => Place::Numbered { total_pages: totals.then_some(1) },
+        Paging::Cursor { .. } => Place::Cursor { next: None },
+    };
+    Page { body: String::new(), records: Vec::new(), place, listed: 0, number: None, total: None, served_at }
+}
+
 /// Reads the envelope of a page.
 ///
 /// # Errors

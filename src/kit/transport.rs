@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::request::HttpRequest;
 use super::retry::Failure;
+use crate::chaos::{self, Place as At};
 use crate::error::{Error, Kind, Result};
 use crate::model::Time;
 use crate::model::text::without_addresses;
@@ -38,15 +39,25 @@ pub(super) struct RawAnswer {
 /// The HTTP client, bound to one host.
 pub(super) struct Transport {
     http: reqwest::Client,
+    #[cfg(feature = "chaos")]
+    pub carrier: Option<std::sync::Arc<dyn super::Carrier>>,
 }
 
 impl Transport {
     pub(super) fn new(base_url: &str) -> Result<Self> {
         // A credential never leaves for another host, nor for the same host without TLS.
-        Ok(Transport { http: client(base_url)? })
+        Ok(Transport {
+            http: client(base_url)?,
+            #[cfg(feature = "chaos")]
+            carrier: None,
+        })
     }
 
     pub(super) async fn get(&self, request: &HttpRequest) -> Result<RawAnswer, Failure> {
+        #[cfg(feature = "chaos")]
+        if let Some(carrier) = &self.carrier {
+            return super::carrier::get(carrier.as_ref(), request).await;
+        }
         let mut builder = self.http.get(&request.url).header("Accept", "application/json");
         if let Some((name, value)) = &request.header {
             let mut value = reqwest::header::HeaderValue::from_str(value.expose_secret()).map_err(|_| {
@@ -59,6 +70,7 @@ impl Transport {
             builder = builder.header(*name, value);
         }
         let mut response = builder.send().await.map_err(failed)?;
+        chaos::reach(At::HeadRead).await;
         let header = |name: &str| {
             response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
         };
@@ -73,6 +85,7 @@ impl Transport {
                 return Err(Failure::Final(Kind::SourceTooLarge, what));
             }
             body.extend_from_slice(&chunk);
+            chaos::reach(At::BodyBegun).await;
         }
         // Bad UTF-8 is replaced rather than refused: one broken name must not cost a page.
         let body = String::from_utf8(body)
@@ -206,7 +219,7 @@ impl SourceClock {
     pub(super) fn now(&self) -> Time {
         match *self.last.lock().unwrap_or_else(PoisonError::into_inner) {
             Some((seen, at)) => seen + at.elapsed(),
-            None => Time::from(SystemTime::now()),
+            None => crate::model::time::now(),
         }
     }
 }

@@ -8,6 +8,11 @@ use chrono::{
 /// An instant in UTC. Stored with microseconds.
 pub type Time = DateTime<Utc>;
 
+/// Our own clock: for bookkeeping, never for watermarks.
+pub fn now() -> Time {
+    Time::from(crate::chaos::now().unwrap_or_else(std::time::SystemTime::now))
+}
+
 /// Years that every engine can store as a date (MySQL begins at 1000).
 const YEARS: std::ops::RangeInclusive<i32> = 1000..=9999;
 

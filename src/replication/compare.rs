@@ -14,7 +14,7 @@ use crate::error::{Kind, Result};
 use crate::kit::{KitClient, Meter};
 use crate::model::row::Mapping;
 use crate::model::{Endpoint, Object, Paging, Source};
-use crate::store::{Met, Progress, Search, Store};
+use crate::store::{Members, Met, Progress, Search, Store};
 
 /// Ids that are named; the others are only counted.
 const NAMED: usize = 20;
@@ -134,8 +134,11 @@ impl Comparison<'_> {
             object,
             partition: partition.to_owned(),
             only: endpoint.shows_only,
-            only_of_visible_people: endpoint.hidden.is_some() && !self.lists_show_everybody,
-            before: crate::store::now() - self.visibility_lag,
+            people: match endpoint.hidden {
+                Some(_) if !self.lists_show_everybody => Members::InSight,
+                _ => Members::Everybody,
+            },
+            before: crate::model::time::now() - self.visibility_lag,
             after: i64::MIN,
             most: 0,
         };
@@ -223,7 +226,7 @@ impl Comparison<'_> {
             fingerprint: &fingerprint,
             overlap: chrono::TimeDelta::zero(),
             now: self.kit.source_now(),
-            opened_at: crate::store::now(),
+            opened_at: crate::model::time::now(),
             asked: Mode::Full,
             counted: None,
         };

@@ -10,6 +10,7 @@ use super::plan::{Mode, ObjectPlan, PartitionPlan};
 use super::progress::{Observer, PageWritten};
 use super::reconcile::Held;
 use super::stop::Stop;
+use crate::chaos;
 use crate::error::{Error, Kind, Result};
 use crate::kit::{KitClient, Meter, Page};
 use crate::model::record::Record;
@@ -148,7 +149,7 @@ impl Gathered {
     /// How long it may wait for another page before it is committed; not at all when there is enough.
     fn may_wait(&self) -> Option<Duration> {
         let left = GATHERED_FOR.checked_sub(self.since.elapsed())?;
-        (self.batch.rows.len() < ROWS_PER_COMMIT).then_some(left)
+        (self.batch.rows.len() < chaos::few(ROWS_PER_COMMIT, 10)).then_some(left)
     }
 }
 
@@ -162,7 +163,7 @@ impl Reading<'_> {
             fingerprint: &self.plan.fingerprint,
             overlap: self.cx.overlap,
             now: self.cx.kit.source_now(),
-            opened_at: crate::store::now(),
+            opened_at: crate::model::time::now(),
             asked: self.partition.asked,
             counted: self.partition.counted,
         };

@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tracing::Instrument as _;
 
+use crate::chaos::{self, Place};
 use crate::error::{Error, Kind, Result};
 use crate::kit::{Expected, Meter, Patience};
 use crate::model::{ApiVersion, Object, Source, objects};
@@ -209,7 +210,14 @@ async fn emptied_tables(store: &Store) -> Result<Vec<&'static str>> {
 
 /// `fresh`: the parents' counts are fresh, so that lists whose count has not moved can be left out.
 async fn plan_object(cx: &Context<'_>, object: &'static Object, fresh: bool) -> Result<Option<ObjectPlan>> {
-    let states = cx.store.states(object).await?;
+    #[cfg_attr(not(feature = "chaos"), expect(unused_mut, reason = "a planted bug changes it"))]
+    let mut states = cx.store.states(object).await?;
+    #[cfg(feature = "chaos")]
+    if chaos::planted(chaos::Bug::OneWatermark)
+        && let Some(parent) = object.parent()
+    {
+        plan::share_one_watermark(&mut states, &cx.store.ids(parent).await?);
+    }
     let version = cx.kit.version();
     // v3 does not count; what is stored is of another time.
     let counts = version == ApiVersion::V4;
@@ -221,7 +229,7 @@ async fn plan_object(cx: &Context<'_>, object: &'static Object, fresh: bool) -> 
     .map(|(id, counted)| Parent { id, counted: counted.filter(|_| counts) })
     .collect();
     let still = Stillness {
-        now: crate::store::now(),
+        now: crate::model::time::now(),
         visibility_lag: cx.visibility_lag,
         member_recheck: cx.member_recheck,
     };
@@ -288,6 +296,7 @@ async fn read_object(
     let began_at = cx.kit.source_now();
     let meter = Arc::new(Meter::default());
     let run = cx.store.begin_run(object, plan.mode.name()).await?;
+    chaos::reach(Place::RunBegun).await;
     cx.observer.object_started(object.name, plan.partitions.len(), &meter);
     let tally = Mutex::new(Tally::default());
     partitions(cx, plan, &plan.partitions, run, &meter, &tally).await;
@@ -305,6 +314,7 @@ async fn read_object(
             .collect();
         partitions(cx, plan, &again, run, &meter, &tally).await;
     }
+    chaos::reach(Place::PartitionsRead).await;
     let mut tally = tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     if let Some(parent) = orphaned {
         let what = format!(
@@ -318,6 +328,7 @@ async fn read_object(
     match (outcome, &tally.first) {
         (Outcome::Complete | Outcome::Incomplete, _) if whole && object.parent().is_some() => {
             cx.store.complete_object(object, began_at, tally.swept(plan)).await?;
+            chaos::reach(Place::ObjectCompleted).await;
         }
         (Outcome::Unavailable, Some(error)) => cx.store.note_error(object, "", error, true).await?,
         _ => {}

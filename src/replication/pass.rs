@@ -12,6 +12,7 @@ use std::hash::{DefaultHasher, Hasher as _};
 
 use super::plan::Mode;
 use super::walk::{Direction, Stop, Walk, WalkKind, owned};
+use crate::chaos::{Bug, planted};
 use crate::error::{Error, Kind, Result};
 use crate::kit::{PageRequest, Place, Position};
 use crate::model::{ApiVersion, Batch, Endpoint, Fresh, Object, Paging, Time, Watermark, time};
@@ -174,6 +175,13 @@ impl Pass {
             }
             Some(_) => (Mode::Incremental, vec![whole.clone()]),
             None => (terms.asked.max(Mode::Full), vec![whole.clone()]),
+        };
+        #[cfg(feature = "chaos")]
+        let plan = match since {
+            Some((watermark, _)) if planted(Bug::NoOverlap) => {
+                plan.into_iter().map(|walk| walk.strictly_after(watermark)).collect()
+            }
+            _ => plan,
         };
         let shows_column = terms.object.columns.iter().any(|column| {
             column.name == terms.object.watermark.column()
@@ -485,6 +493,11 @@ impl Pass {
         let walk = self.walk().clone();
         match turn.place {
             Place::Whole | Place::Cursor { next: None } => Ok(After::End),
+            Place::Cursor { next: Some(_) }
+                if planted(Bug::ShortPageEnds) && turn.records < usize::from(crate::model::V3_PER_PAGE) =>
+            {
+                Ok(After::End)
+            }
             Place::Cursor { next: Some(cursor) } => {
                 if self.cursors.insert(digest(cursor)) {
                     return Ok(After::Page(Position::After(cursor.clone())));
@@ -578,7 +591,7 @@ impl Pass {
         let walk = self.walks.remove(0);
         let mut add = Vec::new();
         let numbered = matches!(self.endpoint.paging, Paging::Numbered { totals: true });
-        let moved = numbered && self.leg.moved;
+        let moved = numbered && self.leg.moved && !planted(Bug::PageNumbers);
         let gap = self.gap();
         if let Some(gap) = gap {
             tracing::warn!(

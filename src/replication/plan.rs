@@ -154,6 +154,26 @@ pub fn object(
     })
 }
 
+/// What state per parent is there to prevent: everybody goes on from where the furthest is.
+#[cfg(feature = "chaos")]
+pub fn share_one_watermark(states: &mut Vec<State>, parents: &[i64]) {
+    let Some(furthest) =
+        states.iter().filter(|state| state.fingerprint.is_some()).max_by_key(|state| state.watermark)
+    else {
+        return;
+    };
+    let shared = State { checkpoint: None, ..furthest.clone() };
+    for parent in parents.iter().map(i64::to_string) {
+        match states.iter_mut().find(|state| state.partition == parent) {
+            Some(state) => {
+                (state.watermark, state.began_at) = (shared.watermark, shared.began_at);
+                state.fingerprint.clone_from(&shared.fingerprint);
+            }
+            None => states.push(State { partition: parent, ..shared.clone() }),
+        }
+    }
+}
+
 /// A pass over everything that was asked for reads a partition unless one over it has been complete since.
 fn is_due(state: Option<&State>, requested: Option<Time>) -> bool {
     let Some(requested) = requested else { return false };

@@ -11,8 +11,8 @@ use super::extractor::{Ended, Gathered, Reading, met};
 use super::pass::Pass;
 use crate::error::{Error, Kind, Result};
 use crate::model::row::Mapping;
-use crate::model::{Detail, Gone};
-use crate::store::{Met, Search, Swept};
+use crate::model::{Detail, Gone, objects};
+use crate::store::{Members, Met, Search, Swept};
 
 /// So many rows of a partition may vanish at once without anybody being asked.
 const FEW: u64 = 50;
@@ -151,7 +151,7 @@ impl Reading<'_> {
             accepted: self.cx.accept_deletions,
         };
         match decide(facts) {
-            Verdict::Clean => self.finish(pass, gathered, Swept::Clean).await,
+            Verdict::Clean => self.finish_without_the_deleted(pass, gathered, &met).await,
             Verdict::Hold(why) => {
                 let held = Held { count: found.count, why };
                 tracing::warn!(
@@ -173,7 +173,7 @@ impl Reading<'_> {
                 self.commit(pass, gathered).await?;
                 match self.mark(pass, mapping, gathered, &met).await? {
                     Marked::Stopped => Ok(Some(Ended::Stopped)),
-                    Marked::AllBut(0) => self.finish(pass, gathered, Swept::Clean).await,
+                    Marked::AllBut(0) => self.finish_without_the_deleted(pass, gathered, &met).await,
                     Marked::AllBut(count) => {
                         self.brought.held = Some(Held { count, why: "they cannot be looked up".to_owned() });
                         self.finish(pass, gathered, Swept::Held(count)).await
@@ -189,16 +189,48 @@ impl Reading<'_> {
         Ok(Some(Ended::Complete))
     }
 
+    /// Finishes with nothing held back. A list that may hide people says nothing of those who are out of sight: they are
+    /// there, or deleted, and nobody notices. Some of them are asked for one by one, others by the next reconcile.
+    async fn finish_without_the_deleted(
+        &mut self,
+        pass: &Pass,
+        gathered: &mut Gathered,
+        met: &Arc<Met>,
+    ) -> Result<Option<Ended>> {
+        let person = objects::SUBSCRIBERS.endpoint(self.cx.kit.version()).map(|endpoint| &endpoint.gone);
+        if let (false, Some(Gone::Record(detail))) = (self.shows_everybody(), person) {
+            let search = Search { people: Members::OutOfSight, most: usize::MAX, ..self.search(pass) };
+            let mut ids = self.cx.store.vanished(search, Arc::clone(met)).await?.ids;
+            fastrand::shuffle(&mut ids);
+            for id in ids.into_iter().take(LOOKED_UP) {
+                if self.cx.stop.is_requested() {
+                    return Ok(Some(Ended::Stopped));
+                }
+                match self.record(detail, id).await {
+                    Ok(None) => gathered.gone.push(id),
+                    Ok(Some(_)) => {}
+                    Err(error) if is_about_this_row(error.kind()) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        self.finish(pass, gathered, Swept::Clean).await
+    }
+
+    /// Whether the list hides nobody.
+    fn shows_everybody(&self) -> bool {
+        self.plan.endpoint.hidden.is_none()
+            || self.cx.plain_lists_show_everybody.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     /// Which rows are looked for; without their ids, only counted.
     fn search(&self, pass: &Pass) -> Search {
         let endpoint = self.plan.endpoint;
-        let shown_for_sure = endpoint.hidden.is_none()
-            || self.cx.plain_lists_show_everybody.load(std::sync::atomic::Ordering::Relaxed);
         Search {
             object: self.plan.object,
             partition: self.partition.partition.clone(),
             only: endpoint.shows_only,
-            only_of_visible_people: !shown_for_sure,
+            people: if self.shows_everybody() { Members::Everybody } else { Members::InSight },
             before: pass.reading().opened_at - self.cx.visibility_lag,
             after: i64::MIN,
             most: 0,

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::chaos::{Bug, planted};
 use crate::model::{Endpoint, Fresh, Paging, Time, time};
 
 /// One way through a list.
@@ -58,6 +59,7 @@ impl Walk {
     /// Through the whole list, in the order that makes that safe.
     pub fn whole(endpoint: &Endpoint) -> Self {
         let direction = match endpoint.paging {
+            Paging::Numbered { totals: true } if planted(Bug::PageNumbers) => Direction::Forward,
             Paging::Numbered { totals: true } => Direction::Backward,
             Paging::Numbered { totals: false } | Paging::Single | Paging::Cursor { .. } => Direction::Forward,
         };
@@ -100,6 +102,22 @@ impl Walk {
             }
         }
         again
+    }
+
+    /// What an overlap is there to prevent: strictly later than the watermark.
+    #[cfg(feature = "chaos")]
+    #[must_use]
+    pub fn strictly_after(mut self, watermark: Time) -> Self {
+        let after = watermark + chrono::TimeDelta::seconds(1);
+        for (name, value) in &mut self.query {
+            if name.ends_with("after") || name.ends_with("from") || name == "from" {
+                *value = after.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+            }
+        }
+        if let Stop::Before(since) = &mut self.stop {
+            *since = after;
+        }
+        self
     }
 
     /// The same walk through the people whom the plain list may hide.

@@ -1,16 +1,14 @@
 //! What was marked as gone stays for a while, so that a mistake can be seen and undone; then it goes for good.
 
-use std::time::SystemTime;
-
 use crate::error::Result;
-use crate::model::Time;
+use crate::model::time;
 use crate::replication::Stop;
 use crate::store::{Erased, Store};
 
 /// Takes away what has been marked as gone for longer than `after`, a little at a time. A wish to stop is heeded
 /// between two steps; the next run goes on.
 pub(super) async fn purge(store: &Store, after: chrono::TimeDelta, stop: &Stop) -> Result<()> {
-    let Some(before) = Time::from(SystemTime::now()).checked_sub_signed(after) else { return Ok(()) };
+    let Some(before) = time::now().checked_sub_signed(after) else { return Ok(()) };
     let mut erased = Erased::default();
     while !stop.is_requested() {
         let step = store.purge(before).await?;

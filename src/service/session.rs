@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use super::purge::purge;
+use crate::chaos::{self, Place as At};
 use crate::config::{Credential, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::kit::{Account, Auth, ClientSettings, KitClient, Ledger, Memory, Meter, Patience};
@@ -88,7 +89,9 @@ pub fn place(settings: &Settings) -> Result<Place> {
 pub async fn attach_limiter(kit: &KitClient, store: &Store) -> Result<()> {
     let memory = store.note(AccountNote::SentRequests).await?;
     let memory: Option<Memory> = memory.and_then(|json| serde_json::from_str(&json).ok());
-    if let Some(memory) = &memory {
+    if let Some(memory) = &memory
+        && !chaos::planted(chaos::Bug::LimiterForgets)
+    {
         kit.limiter().recall(memory);
     }
     if store.lease_holder().await?.is_none_or(|holder| holder.owner == owner()) {
@@ -105,6 +108,7 @@ impl Ledger for StoreLedger {
             let json = serde_json::to_string(&memory).map_err(|error| {
                 Error::new(Kind::Internal, "could not write down what was sent").because(error)
             })?;
+            chaos::reach(At::LedgerDue).await;
             self.0.set_note(AccountNote::SentRequests, json).await
         })
     }
@@ -116,7 +120,14 @@ impl Session {
     /// # Errors
     /// `SourceRejectedKey`, `AccountMismatch`, `LeaseHeld`, and those of client and store.
     pub async fn open(settings: &Settings, stop: &Stop) -> Result<Self> {
-        let kit = client(settings)?;
+        Session::open_with(client(settings)?, settings, stop).await
+    }
+
+    /// The same with a client of the caller's.
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    pub async fn open_with(kit: KitClient, settings: &Settings, stop: &Stop) -> Result<Self> {
         let place = place(settings)?;
         let mut opened = None;
         if place.exists() {
@@ -189,6 +200,7 @@ impl Session {
         };
         store.check_schema().await?;
         store.set_account(row_of(kit, &account)).await?;
+        chaos::reach(At::AccountNoted).await;
         Ok((store, account, migrated.applied))
     }
 

@@ -68,6 +68,19 @@ pub use server::Serving;
 pub use state::State;
 pub use truth::{JournalEntry, Record, Subject, Truth, TruthMember, TruthSubscriber};
 
+/// An answer, for callers without a network.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// HTTP status.
+    pub status: u16,
+    /// Names and values.
+    pub headers: Vec<(String, String)>,
+    /// The body, as it would be unpacked.
+    pub body: String,
+    /// Whether a fault breaks the connection, so that no caller would have heard all of this.
+    pub is_broken: bool,
+}
+
 use limit::Allowance;
 use world::{Incoming, World};
 
@@ -188,10 +201,21 @@ impl Simulator {
 
     /// As [`Simulator::ask`], with nothing but these headers.
     pub fn ask_as(&self, path: &str, query: &str, headers: &[(&str, &str)]) -> (u16, String) {
+        let told = self.tell(path, query, headers);
+        (told.status, told.body)
+    }
+
+    /// As [`Simulator::ask_as`], with the headers of the answer and whether its connection breaks.
+    pub fn tell(&self, path: &str, query: &str, headers: &[(&str, &str)]) -> Told {
         let headers: Vec<_> =
             headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let (number, reply) = self.world.answer(Incoming { method: "GET", path, query, headers: &headers });
         self.world.log.amend(number, |request| request.status = reply.status);
-        (reply.status, String::from_utf8_lossy(&reply.body).into_owned())
+        Told {
+            status: reply.status,
+            is_broken: reply.breaks(),
+            headers: reply.headers,
+            body: String::from_utf8_lossy(&reply.body).into_owned(),
+        }
     }
 }

@@ -59,6 +59,11 @@ impl Reply {
         self
     }
 
+    /// Whether whoever asked will not hear all of it.
+    pub(super) fn breaks(&self) -> bool {
+        self.orders.cut.is_some() || self.manner != Manner::Whole
+    }
+
     /// Compresses the body; what is sent at once only.
     pub(super) fn compress(&mut self) {
         let mut encoder = GzEncoder::new(Vec::with_capacity(self.body.len() / 4), Compression::fast());

@@ -12,6 +12,8 @@ mod lease;
 mod met;
 mod migrate;
 mod people;
+#[cfg(feature = "chaos")]
+mod planted;
 mod proof;
 mod quarantine;
 mod rows;
@@ -39,14 +41,15 @@ pub use rows::Written;
 pub use schema::{Difference, relation_names};
 pub use state::{AccountNote, AccountRow, Counts, Outcome, Progress, State, Swept, Whole};
 pub use status::{Glance, MirrorStatus, ObjectStatus, Run};
-pub use sweep::{Search, Vanished};
+pub use sweep::{Members, Search, Vanished};
 
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
 
+use crate::chaos::{self, Place as At};
 use crate::error::{Error, Kind, Result};
+use crate::model::time::now;
 use crate::model::{Batch, Object, Person, Quarantined, Row, Time};
 use connection::{Connection, Then, then};
 use transaction::{Line, Work};
@@ -177,6 +180,7 @@ impl Store {
                 Box::pin(async move { lease::acquire(connection, &name).await })
             })
             .await?;
+        chaos::reach(At::LeaseTaken).await;
         Ok(taken.map(|lease| *lock(&self.lease) = Some(lease)))
     }
 
@@ -205,6 +209,7 @@ impl Store {
     /// Those of the database.
     pub async fn release_lease(&self) -> Result<()> {
         let Some(held) = lock(&self.lease).take() else { return Ok(()) };
+        chaos::reach(At::LeaseGivenBack).await;
         self.line
             .write(None, move |connection| {
                 let held = held.clone();
@@ -228,6 +233,10 @@ impl Store {
             return Err(Error::new(Kind::LeaseLost, "this kitmirror does not hold the lease of the mirror"));
         }
         let commit = Arc::new(commit);
+        #[cfg(feature = "chaos")]
+        if let Some(written) = self.commit_in_pieces(&commit).await {
+            return written;
+        }
         let plain = Arc::clone(&commit);
         let first = self
             .transaction(move |connection| {
@@ -655,6 +664,20 @@ impl Store {
 
 async fn write_commit(connection: &mut Connection, commit: &Commit, careful: bool) -> Result<Written> {
     let now = now();
+    let (written, change) = write_rows(connection, commit, careful, now).await?;
+    write_position(connection, commit, change, now).await?;
+    write_counts(connection, commit, &written).await?;
+    chaos::reach(At::PageWritten).await;
+    Ok(written)
+}
+
+/// What a commit brings to the tables, and by how many live rows its partition changes.
+async fn write_rows(
+    connection: &mut Connection,
+    commit: &Commit,
+    careful: bool,
+    now: Time,
+) -> Result<(Written, i64)> {
     // Read in every commit: somebody may have been forgotten since the page was asked for.
     let forgotten = match commit.object.person_column(Person::Id) {
         Some(_) => forgotten::everybody(connection).await?,
@@ -662,23 +685,35 @@ async fn write_commit(connection: &mut Connection, commit: &Commit, careful: boo
     };
     let (mut written, refused) =
         rows::write(connection, commit.object, &commit.batch.rows, &forgotten, now, careful).await?;
+    chaos::reach(At::RowsWritten).await;
     let notes = [without(&forgotten, commit.object, &commit.batch.quarantined), refused].concat();
     quarantine::write(connection, commit.object, &commit.partition, &notes, now).await?;
+    chaos::reach(At::QuarantineWritten).await;
     written.quarantined = notes.len() as u64;
     let (own, all) = sweep::mark(connection, commit.object, &commit.partition, &commit.gone, now).await?;
+    chaos::reach(At::TombstonesWritten).await;
     written.deleted = all;
     met::apply(connection, commit.object, &commit.partition, &commit.met).await?;
-    let change = (written.inserted + written.revived) as i64 - own as i64;
-    state::advance(
-        connection,
-        commit.object,
-        &commit.partition,
-        &commit.progress,
-        &commit.fingerprint,
-        change,
-        now,
-    )
-    .await?;
+    chaos::reach(At::MetWritten).await;
+    Ok((written, (written.inserted + written.revived) as i64 - own as i64))
+}
+
+async fn write_position(connection: &mut Connection, commit: &Commit, change: i64, now: Time) -> Result<()> {
+    let Commit { object, partition, progress, fingerprint, .. } = commit;
+    state::advance(connection, object, partition, progress, fingerprint, change, now).await?;
+    #[cfg(feature = "chaos")]
+    if chaos::planted(chaos::Bug::EarlyWatermark) {
+        planted::early_watermark(connection, (object.name, partition), progress, fingerprint, now).await?;
+    }
+    chaos::reach(match progress {
+        Progress::More { .. } => At::CheckpointWritten,
+        Progress::Done { .. } => At::WatermarkWritten,
+    })
+    .await;
+    Ok(())
+}
+
+async fn write_counts(connection: &mut Connection, commit: &Commit, written: &Written) -> Result<()> {
     let step = Counts {
         pages: commit.pages,
         rows_read: commit.batch.read as u64,
@@ -689,18 +724,12 @@ async fn write_commit(connection: &mut Connection, commit: &Commit, careful: boo
         ..Counts::default()
     };
     let (run, requests, retries) = commit.run;
-    state::count_run(connection, run, (requests, retries), &step).await?;
-    Ok(written)
+    state::count_run(connection, run, (requests, retries), &step).await
 }
 
 /// Notes but those about people who are forgotten.
 fn without(forgotten: &People, object: &Object, notes: &[Quarantined]) -> Vec<Quarantined> {
     notes.iter().filter(|note| !quarantine::is_of(object, note, forgotten)).cloned().collect()
-}
-
-/// Our own clock: for bookkeeping, never for watermarks.
-pub fn now() -> Time {
-    Time::from(SystemTime::now())
 }
 
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use super::connection::{Connection, Then, then};
 use super::forgotten;
 use super::people::People;
+use crate::chaos::{Bug, planted};
 use crate::error::Result;
 use crate::model::{Object, Person, Quarantined, Row, Time, Value};
 
@@ -92,7 +93,7 @@ fn last_of_each_key<'r>(object: &Object, rows: &'r [Row]) -> Vec<&'r Row> {
     keyed.sort_unstable();
     let mut last: Vec<&Row> = Vec::with_capacity(keyed.len());
     for (at, (key, index)) in keyed.iter().enumerate() {
-        if keyed.get(at + 1).is_none_or(|(next, _)| next != key) {
+        if keyed.get(at + 1).is_none_or(|(next, _)| next != key) || planted(Bug::NoDedupe) {
             last.push(&rows[*index]);
         }
     }

@@ -20,14 +20,25 @@ pub struct Search {
     pub partition: String,
     /// Of a table that the list does not show all of: column and value of the rows it shows.
     pub only: Option<(&'static str, &'static str)>,
-    /// Leave memberships alone whose person is not known to be active or cancelled: the list may hide him.
-    pub only_of_visible_people: bool,
+    /// Whose memberships, of a list of members.
+    pub people: Members,
     /// Only rows that have not changed since; younger ones may not be visible at Kit yet. By our clock.
     pub before: Time,
     /// Only rows with a greater id.
     pub after: i64,
     /// How many ids are wanted. With none, all rows are counted; else the search ends when they are found.
     pub most: usize,
+}
+
+/// Members by what is known of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Members {
+    /// Everybody.
+    Everybody,
+    /// Those who are known to be active or cancelled, or gone: no list hides them.
+    InSight,
+    /// The others, whom the list may hide.
+    OutOfSight,
 }
 
 /// What was found.
@@ -71,9 +82,13 @@ pub(super) async fn look(
         .filter(|row| row.is_true(1))
         .filter_map(|row| row.int(0).filter(|id| !met.contains(*id)))
         .collect();
-    let unmet = match search.object.person_column(Person::Id) {
-        Some(_) if search.only_of_visible_people => visible(connection, unmet).await?,
-        _ => unmet,
+    let unmet = match (search.object.person_column(Person::Id), search.people) {
+        (None, _) | (_, Members::Everybody) => unmet,
+        (Some(_), Members::InSight) => in_sight(connection, unmet).await?,
+        (Some(_), Members::OutOfSight) => {
+            let in_sight = in_sight(connection, unmet.clone()).await?;
+            unmet.into_iter().filter(|id| in_sight.binary_search(id).is_err()).collect()
+        }
     };
     found.live += rows.len() as u64;
     found.count += unmet.len() as u64;
@@ -84,7 +99,7 @@ pub(super) async fn look(
 }
 
 /// Of these people, the ones who are active or cancelled, or gone.
-async fn visible(connection: &mut Connection, people: Vec<i64>) -> Result<Vec<i64>> {
+async fn in_sight(connection: &mut Connection, people: Vec<i64>) -> Result<Vec<i64>> {
     if people.is_empty() {
         return Ok(people);
     }

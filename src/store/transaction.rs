@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tracing::Instrument as _;
 
-use super::connection::{Access, Connection, Place, Then, then};
+use super::connection::{Access, Connection, Place, Then, failed, then};
 use super::lease::{self, Lease};
+use crate::chaos::{self, Place as At};
 use crate::error::{Error, Kind, Result};
 
 /// How long a database that was lost in the middle of work is waited for, and a busy one tried again.
@@ -53,7 +54,7 @@ enum Attempt<T> {
 impl Line {
     /// Opens the first connection.
     pub(super) async fn open(place: &Place, access: Access) -> Result<Self> {
-        let connection = Connection::open(place, access).await?;
+        let connection = opened(place, access).await?;
         let wire = Wire { place: place.clone(), connection: Some(connection), commits: (0, 0) };
         Ok(Line(Arc::new(Mutex::new(wire))))
     }
@@ -142,7 +143,7 @@ impl Line {
     {
         let mut wire = Arc::clone(&self.0).lock_owned().await;
         owned_task(async move {
-            let result = work(wire.connected().await?).await;
+            let result = waited(work(wire.connected().await?)).await;
             wire.drop_if_lost(result)
         })
         .await
@@ -153,7 +154,7 @@ impl Line {
         if let Ok(wire) = Arc::try_unwrap(self.0)
             && let Some(connection) = wire.into_inner().connection
         {
-            connection.close().await;
+            waited(connection.close()).await;
         }
     }
 }
@@ -163,7 +164,7 @@ impl Wire {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             // Not `Create`: a file that was removed under our feet is not made anew, empty.
-            None => Connection::open(&self.place, Access::Existing).await?,
+            None => opened(&self.place, Access::Existing).await?,
         };
         Ok(self.connection.insert(connection))
     }
@@ -194,10 +195,13 @@ impl Wire {
         };
         let begun = answered(async {
             connection.begin().await?;
-            match lease {
-                Some(lease) => lease::hold(connection, lease, number).await,
-                None => Ok(number),
-            }
+            chaos::reach(At::Begun).await;
+            let number = match lease {
+                Some(lease) => lease::hold(connection, lease, number).await?,
+                None => number,
+            };
+            chaos::reach(At::LeaseHeld).await;
+            Ok(number)
         })
         .await;
         let number = match (begun, unknown) {
@@ -220,7 +224,13 @@ impl Wire {
             Ok(value) => value,
             Err(error) => return Attempt::Failed(self.ended(error).await),
         };
-        match answered(connection.script("commit", "commit")).await {
+        let committed = answered(async {
+            let cut = |error: std::io::Error| failed(self.place.dialect(), "commit", error.into());
+            chaos::breaks(At::CommitDue).await.map_err(cut)?;
+            connection.script("commit", "commit").await?;
+            chaos::breaks(At::CommitMade).await.map_err(cut)
+        });
+        match committed.await {
             Ok(()) => {
                 if lease.is_some() {
                     self.commits.1 = number;
@@ -289,10 +299,23 @@ fn kept<T>(unknown: Option<T>, error: Error) -> Attempt<T> {
 /// Waits for an answer, but not for ever: a server behind a cut line may never send one. The connection is then
 /// dropped, never used again.
 async fn answered<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    if chaos::is_simulated() {
+        return chaos::in_place(work).await;
+    }
     match tokio::time::timeout(UNANSWERED, work).await {
         Ok(result) => result,
         Err(_) => Err(super::connection::unanswered(UNANSWERED)),
     }
+}
+
+/// A connection.
+async fn opened(place: &Place, access: Access) -> Result<Connection> {
+    waited(Connection::open(place, access)).await
+}
+
+/// Waits for the database.
+async fn waited<T>(work: impl Future<Output = T>) -> T {
+    if chaos::is_simulated() { chaos::in_place(work).await } else { work.await }
 }
 
 /// How much longer something is tried again.

@@ -2,6 +2,8 @@
 //! program. Where a mirror is needed, SQLite holds it.
 
 mod cli;
+#[cfg(feature = "chaos")]
+mod days;
 mod fixtures;
 mod logs;
 mod packaging;

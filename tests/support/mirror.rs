@@ -54,7 +54,16 @@ pub struct Mirror {
 
 impl Mirror {
     pub async fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::within(tempfile::tempdir().expect("a temporary folder")).await
+    }
+
+    /// One whose file needs no disk, where the system has such a folder.
+    pub async fn in_memory() -> Self {
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        Self::within(folder.expect("a temporary folder")).await
+    }
+
+    async fn within(folder: TempDir) -> Self {
         let home = match *ENGINE {
             Engine::Sqlite => None,
             server => Some(Home::new(server).await),

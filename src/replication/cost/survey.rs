@@ -129,9 +129,7 @@ impl Work<'_> {
                 states.push(State::default());
             }
             for whole in states.iter_mut().filter(|state| state.partition.is_empty()) {
-                whole
-                    .full_requested_at
-                    .get_or_insert_with(|| crate::model::Time::from(std::time::SystemTime::now()));
+                whole.full_requested_at.get_or_insert_with(crate::model::time::now);
             }
         }
         let parents = match object.parent() {
@@ -141,7 +139,7 @@ impl Work<'_> {
         let version = self.survey.kit.version();
         // By the counts of the last run; what has moved since is not known before the parents are listed.
         let still = Stillness {
-            now: crate::store::now(),
+            now: crate::model::time::now(),
             visibility_lag: self.survey.visibility_lag,
             member_recheck: self.survey.member_recheck,
         };
@@ -173,7 +171,7 @@ impl Work<'_> {
             fingerprint: &plan.fingerprint,
             overlap: self.survey.overlap,
             now: self.survey.kit.source_now(),
-            opened_at: crate::store::now(),
+            opened_at: crate::model::time::now(),
             asked: partition.asked,
             counted: None,
         };

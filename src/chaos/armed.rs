@@ -1,0 +1,173 @@
+//! What the tests get.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::{Bug, Place};
+
+/// What is to happen at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Nothing.
+    Go,
+    /// The process dies: whoever comes here never comes back.
+    Die,
+    /// The line to the database breaks, where there is one.
+    Break,
+}
+
+/// The clock of a simulation: what it shows when the runtime's paused clock shows `since`.
+#[derive(Debug, Clone, Copy)]
+pub struct Days {
+    /// What a clock on the wall shows.
+    pub shown: SystemTime,
+    /// What the runtime's clock shows at the same moment.
+    pub since: Instant,
+}
+
+type Asked = Box<dyn FnMut(Place) -> Order>;
+
+struct Simulation {
+    days: Days,
+    ask: Asked,
+    bug: Option<Bug>,
+    dead: bool,
+}
+
+thread_local! {
+    static SIMULATION: RefCell<Option<Simulation>> = const { RefCell::new(None) };
+}
+
+/// Runs `life` in a simulation, as long as it is polled on this thread: `ask` decides what happens at each place.
+pub async fn simulate<T>(
+    days: Days,
+    bug: Option<Bug>,
+    ask: impl FnMut(Place) -> Order + 'static,
+    life: impl Future<Output = T>,
+) -> T {
+    struct Ended;
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            SIMULATION.with_borrow_mut(Option::take);
+        }
+    }
+    SIMULATION.set(Some(Simulation { days, ask: Box::new(ask), bug, dead: false }));
+    let _ended = Ended;
+    life.await
+}
+
+/// The process dies here, if it is to.
+pub(crate) async fn reach(place: Place) {
+    if order(place) == Order::Die {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// The line to the database breaks here, if it is to.
+///
+/// # Errors
+/// A connection that was reset.
+pub(crate) async fn breaks(place: Place) -> io::Result<()> {
+    match order(place) {
+        Order::Go => Ok(()),
+        Order::Die => std::future::pending().await,
+        Order::Break => Err(io::ErrorKind::ConnectionReset.into()),
+    }
+}
+
+fn order(place: Place) -> Order {
+    let simulated = SIMULATION.with_borrow_mut(|one| {
+        one.as_mut().map(|one| {
+            let order = if one.dead { Order::Die } else { (one.ask)(place) };
+            one.dead |= order == Order::Die;
+            order
+        })
+    });
+    simulated.unwrap_or_else(|| {
+        if let Some((name, nth, seen)) = &*FAILPOINT
+            && name == place.name()
+            && seen.fetch_add(1, Ordering::Relaxed) + 1 == *nth
+        {
+            std::process::abort();
+        }
+        Order::Go
+    })
+}
+
+/// The place at which this process is to die, the how many-th time, and how often it came by.
+static FAILPOINT: LazyLock<Option<(String, u64, AtomicU64)>> = LazyLock::new(|| {
+    let named = std::env::var("KITMIRROR_FAILPOINT").ok()?;
+    let (name, nth) = named.split_once('@').unwrap_or((&named, "1"));
+    let known = Place::ALL.iter().any(|place| place.name() == name);
+    assert!(known, "KITMIRROR_FAILPOINT names no place");
+    Some((
+        name.to_owned(),
+        nth.parse().expect("KITMIRROR_FAILPOINT has a number behind @"),
+        AtomicU64::new(0),
+    ))
+});
+
+/// Whether a bug is there.
+pub(crate) fn planted(bug: Bug) -> bool {
+    let simulated = SIMULATION.with_borrow(|one| one.as_ref().map(|one| one.bug));
+    simulated.unwrap_or(*PLANTED) == Some(bug)
+}
+
+static PLANTED: LazyLock<Option<Bug>> = LazyLock::new(|| {
+    let number: isize =
+        std::env::var("KITMIRROR_PLANTED").ok()?.parse().expect("KITMIRROR_PLANTED is a number");
+    Some(
+        *Bug::ALL
+            .iter()
+            .find(|bug| **bug as isize == number)
+            .expect("KITMIRROR_PLANTED is the number of a bug"),
+    )
+});
+
+/// A number that matters only for speed: small in a simulation, so that what it bounds happens there.
+pub(crate) fn few(usual: usize, simulated: usize) -> usize {
+    if is_simulated() { simulated } else { usual }
+}
+
+/// What the clock on the wall shows in a simulation.
+pub(crate) fn now() -> Option<SystemTime> {
+    SIMULATION.with_borrow(|one| one.as_ref().map(|one| one.days.shown + one.days.since.elapsed()))
+}
+
+/// Whether this is a simulation.
+pub(crate) fn is_simulated() -> bool {
+    SIMULATION.with_borrow(Option::is_some)
+}
+
+/// Waits for a database in place, in a simulation: nothing else runs meanwhile and no time passes, so that it does not
+/// matter how long it takes. Not when the process has died on the way.
+pub(crate) async fn in_place<T>(work: impl Future<Output = T>) -> T {
+    struct Parked(Thread);
+    impl Wake for Parked {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Parked(std::thread::current())));
+    let mut work = std::pin::pin!(work);
+    std::future::poll_fn(|_| {
+        loop {
+            if let Poll::Ready(value) = work.as_mut().poll(&mut Context::from_waker(&waker)) {
+                return Poll::Ready(value);
+            }
+            if SIMULATION.with_borrow(|one| one.as_ref().is_none_or(|one| one.dead)) {
+                return Poll::Pending;
+            }
+            std::thread::park_timeout(Duration::from_secs(1));
+        }
+    })
+    .await
+}
