@@ -104,15 +104,11 @@ fn order(place: Place) -> Order {
 
 /// The place at which this process is to die, the how many-th time, and how often it came by.
 static FAILPOINT: LazyLock<Option<(String, u64, AtomicU64)>> = LazyLock::new(|| {
-    let named = std::env::var("KITMIRROR_FAILPOINT").ok()?;
+    let named = std::env::var("CHAOS_FAILPOINT").ok()?;
     let (name, nth) = named.split_once('@').unwrap_or((&named, "1"));
     let known = Place::ALL.iter().any(|place| place.name() == name);
-    assert!(known, "KITMIRROR_FAILPOINT names no place");
-    Some((
-        name.to_owned(),
-        nth.parse().expect("KITMIRROR_FAILPOINT has a number behind @"),
-        AtomicU64::new(0),
-    ))
+    assert!(known, "CHAOS_FAILPOINT names no place");
+    Some((name.to_owned(), nth.parse().expect("CHAOS_FAILPOINT has a number behind @"), AtomicU64::new(0)))
 });
 
 /// Whether a bug is there.
@@ -122,14 +118,8 @@ pub(crate) fn planted(bug: Bug) -> bool {
 }
 
 static PLANTED: LazyLock<Option<Bug>> = LazyLock::new(|| {
-    let number: isize =
-        std::env::var("KITMIRROR_PLANTED").ok()?.parse().expect("KITMIRROR_PLANTED is a number");
-    Some(
-        *Bug::ALL
-            .iter()
-            .find(|bug| **bug as isize == number)
-            .expect("KITMIRROR_PLANTED is the number of a bug"),
-    )
+    let number: isize = std::env::var("CHAOS_PLANTED").ok()?.parse().expect("CHAOS_PLANTED is a number");
+    Some(*Bug::ALL.iter().find(|bug| **bug as isize == number).expect("CHAOS_PLANTED is the number of a bug"))
 });
 
 /// A number that matters only for speed: small in a simulation, so that what it bounds happens there.

@@ -5,10 +5,10 @@
 //! assertions does not compile. Without it every function here is an empty one that the compiler removes.
 //!
 //! * **Places** ([`Place`]) are where the code calls [`reach`] or [`breaks`]. In a real process the environment
-//!   variable `KITMIRROR_FAILPOINT` names one (`watermark-written`, or `watermark-written@3` for the third time it is
+//!   variable `CHAOS_FAILPOINT` names one (`watermark-written`, or `watermark-written@3` for the third time it is
 //!   reached), and the process aborts there. In a simulation an [`Order`] is asked for instead.
 //! * **Bugs** ([`Bug`]) are mistakes of the kind that replicators make. Each can be made to be there, by
-//!   `KITMIRROR_PLANTED` or in a simulation; a suite that does not notice is no proof.
+//!   `CHAOS_PLANTED` or in a simulation; a suite that does not notice is no proof.
 //! * **Simulation** ([`simulate`]): everything runs on one thread, the clock is tokio's paused one, and the database is
 //!   waited for in place, so that a seed always takes the same way.
 

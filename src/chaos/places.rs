@@ -12,7 +12,7 @@ macro_rules! places {
             /// Every place.
             pub const ALL: &[Place] = &[$(Place::$name,)+];
 
-            /// Its name in `KITMIRROR_FAILPOINT`.
+            /// Its name in `CHAOS_FAILPOINT`.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Place::$name => $text,)+

@@ -2,6 +2,8 @@
 
 mod api_modes;
 mod database;
+#[cfg(feature = "chaos")]
+mod failpoints;
 mod faults;
 mod forget;
 mod full_load;

@@ -25,7 +25,7 @@ async fn account(api: Api) -> (Simulator, Serving) {
 
 /// A partition as the kill left it.
 #[derive(Debug)]
-struct Left {
+pub(super) struct Left {
     object: String,
     partition: String,
     watermark: Option<DateTime<Utc>>,
@@ -36,7 +36,7 @@ struct Left {
 
 /// Everything that is stored, read right after the kill and before any run repairs it. Nothing when the
 /// tables were not made yet.
-async fn left(mirror: &Mirror) -> Vec<Left> {
+pub(super) async fn left(mirror: &Mirror) -> Vec<Left> {
     let made = mirror.relations().await;
     let made = ["sync_state", "sync_status"].map(|name| made.iter().any(|one| one == name));
     if ENGINE.makes_tables_all_or_none() {
@@ -129,7 +129,7 @@ fn truth(account: &Account, left: &Left, api: Api) -> Vec<(i64, DateTime<Utc>)> 
 }
 
 /// O2, O4: what is below a watermark is there; rows and position are from one and the same commit.
-fn is_true_as_far_as_it_goes(all: &[Left], sim: &Simulator, api: Api) {
+pub(super) fn is_true_as_far_as_it_goes(all: &[Left], sim: &Simulator, api: Api) {
     for left in all {
         let name = format!("{}/{}", left.object, left.partition);
         if let Some(watermark) = left.watermark {
@@ -216,7 +216,12 @@ async fn killed_and_resumed(api: Api, after: Duration, clean: &BTreeMap<String, 
     }
 }
 
-async fn at_25_random_moments(api: Api, seed: u64) {
+/// How many kills; `KITMIRROR_TEST_KILLS` makes it more.
+fn kills() -> usize {
+    std::env::var("KITMIRROR_TEST_KILLS").map_or(25, |text| text.parse().expect("a number of kills"))
+}
+
+async fn at_random_moments(api: Api, seed: u64) {
     let (sim, serving) = account(api).await;
     let mirror = Mirror::new().await;
     let since = Instant::now();
@@ -225,7 +230,7 @@ async fn at_25_random_moments(api: Api, seed: u64) {
     let clean = full_load(&sim.requests());
     let mut chance = fastrand::Rng::with_seed(seed);
     // Several run side by side, so each takes longer than the first one did.
-    let moments: Vec<Duration> = (0..25).map(|_| took.mul_f64(1.5 * chance.f64())).collect();
+    let moments: Vec<Duration> = (0..kills()).map(|_| took.mul_f64(1.5 * chance.f64())).collect();
     futures_util::stream::iter(moments)
         .for_each_concurrent(3, |after| Box::pin(killed_and_resumed(api, after, &clean)))
         .await;
@@ -234,13 +239,13 @@ async fn at_25_random_moments(api: Api, seed: u64) {
 /// K-01, M11, M12, M14, O2, O4.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_v3_run_killed_at_any_moment_loses_nothing() {
-    at_25_random_moments(Api::V3, 31).await;
+    at_random_moments(Api::V3, 31).await;
 }
 
 /// K-01, M11, M12, M14, O2, O4. Nor does it read again more than what was in flight.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_v4_run_killed_at_any_moment_loses_nothing() {
-    at_25_random_moments(Api::V4, 41).await;
+    at_random_moments(Api::V4, 41).await;
 }
 
 /// K-08, O6. What one life has sent, the next one remembers: together they stay within Kit's limit.
