@@ -87,8 +87,11 @@ async fn days_of_service_with_outages_and_take_overs_lose_nothing() {
         mirror.accept_deletions = true;
         let all = kitmirror::model::objects::names();
         let whole = Some(kitmirror::replication::Whole::Reconcile);
-        let report = mirror.run(&serving, api, whole, &all).await.expect("the session opens");
-        assert!(report.is_complete(), "{report:#?}");
+        // The first may go on with one that was under way, and lists that were read by then are not read again.
+        for _ in 0..2 {
+            let report = mirror.run(&serving, api, whole, &all).await.expect("the session opens");
+            assert!(report.is_complete(), "{report:#?}");
+        }
         Judge::compare(&mirror, &sim, api, Strictness::Mirrored).await.agrees();
     }
 }
