@@ -227,7 +227,8 @@ impl Store {
     /// by its caller being cancelled.
     ///
     /// # Errors
-    /// `LeaseLost`, `DatabaseUnavailable`, `DatabaseRefused`, `SchemaMismatch`.
+    /// `LeaseLost`, `DatabaseUnavailable`, `DatabaseRefused`, `SchemaMismatch`; `SourceNotFound` for members of a parent
+    /// that is marked as gone.
     pub async fn commit_page(&self, commit: Commit) -> Result<Written> {
         if self.held().is_none() {
             return Err(Error::new(Kind::LeaseLost, "this kitmirror does not hold the lease of the mirror"));
@@ -678,6 +679,7 @@ async fn write_rows(
     careful: bool,
     now: Time,
 ) -> Result<(Written, i64)> {
+    refuse_orphans(connection, commit).await?;
     // Read in every commit: somebody may have been forgotten since the page was asked for.
     let forgotten = match commit.object.person_column(Person::Id) {
         Some(_) => forgotten::everybody(connection).await?,
@@ -696,6 +698,19 @@ async fn write_rows(
     met::apply(connection, commit.object, &commit.partition, &commit.met).await?;
     chaos::reach(At::MetWritten).await;
     Ok((written, (written.inserted + written.revived) as i64 - own as i64))
+}
+
+/// A parent may have been marked as gone since the page of its members was asked for; they would come to life again, and
+/// nobody would read their list any more.
+async fn refuse_orphans(connection: &mut Connection, commit: &Commit) -> Result<()> {
+    let (Some(parent), Ok(id)) = (commit.object.parent(), commit.partition.parse()) else { return Ok(()) };
+    if rows::is_gone(connection, parent, id).await? {
+        return Err(Error::new(
+            Kind::SourceNotFound,
+            format!("{} {id} was marked as gone meanwhile", parent.name),
+        ));
+    }
+    Ok(())
 }
 
 async fn write_position(connection: &mut Connection, commit: &Commit, change: i64, now: Time) -> Result<()> {

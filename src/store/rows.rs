@@ -242,6 +242,12 @@ pub(super) async fn parents(connection: &mut Connection, object: &Object) -> Res
     Ok(rows.iter().filter_map(|row| Some((row.int(0)?, count(row)))).collect())
 }
 
+/// Whether a row is marked as gone.
+pub(super) async fn is_gone(connection: &mut Connection, object: &Object, id: i64) -> Result<bool> {
+    let sql = format!("select 1 from {} where id = ? and _deleted_at is not null", object.table);
+    Ok(!connection.rows("look for a parent", &sql, &[Value::Int(id)]).await?.is_empty())
+}
+
 /// Whether a table holds any row.
 pub(super) async fn has_any(connection: &mut Connection, object: &Object) -> Result<bool> {
     let sql = format!("select 1 from {} limit 1", object.table);

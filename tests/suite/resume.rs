@@ -221,6 +221,11 @@ fn kills() -> usize {
     std::env::var("KITMIRROR_TEST_KILLS").map_or(25, |text| text.parse().expect("a number of kills"))
 }
 
+/// Other moments in each round of the long programme.
+fn round() -> u64 {
+    std::env::var("KITMIRROR_TEST_SEED").map_or(0, |text| text.parse().expect("a number"))
+}
+
 async fn at_random_moments(api: Api, seed: u64) {
     let (sim, serving) = account(api).await;
     let mirror = Mirror::new().await;
@@ -228,7 +233,7 @@ async fn at_random_moments(api: Api, seed: u64) {
     Binary::of(&mirror, &serving, api).run(&["sync"]).await.ended_with(0);
     let took = since.elapsed();
     let clean = full_load(&sim.requests());
-    let mut chance = fastrand::Rng::with_seed(seed);
+    let mut chance = fastrand::Rng::with_seed(seed + round());
     // Several run side by side, so each takes longer than the first one did.
     let moments: Vec<Duration> = (0..kills()).map(|_| took.mul_f64(1.5 * chance.f64())).collect();
     futures_util::stream::iter(moments)

@@ -5,7 +5,7 @@ use crate::support::bench::{at, more, tag, tags, text};
 use crate::support::{Bench, Mirror};
 use futures_util::future::join_all;
 use kitmirror::error::Kind;
-use kitmirror::model::objects::{BROADCASTS, FORM_SUBSCRIPTIONS, TAGS};
+use kitmirror::model::objects::{BROADCASTS, FORM_SUBSCRIPTIONS, TAG_SUBSCRIPTIONS, TAGS};
 use kitmirror::model::{Batch, Quarantined, Row, Value};
 use kitmirror::store::{Access, Commit, Progress, Swept, Whole};
 use std::sync::Arc;
@@ -252,6 +252,33 @@ async fn equal_ids_under_different_parents_are_different_rows() {
         assert_eq!(written.inserted, 10);
     }
     assert_eq!(bench.sees("select count(*) from form_subscriptions").await, ["20"]);
+}
+
+/// M37, C-03. A page of members that was on its way when its tag was marked as gone does not bring them back to life.
+#[tokio::test]
+async fn members_of_a_tag_that_is_gone_are_not_stored() {
+    let bench = Bench::new().await;
+    bench.write(tags(1..=2)).await;
+    let gone = Commit { gone: vec![2], ..bench.commit(&TAGS, Vec::new(), more(2)) };
+    bench.store.commit_page(gone).await.expect("the commit is accepted");
+    let member = |tag: i64| {
+        let values = TAG_SUBSCRIPTIONS.columns.iter().map(|column| match column.name {
+            "tag_id" => Value::Int(tag),
+            "subscriber_id" => Value::Int(7),
+            "created_at" => Value::Time(at("2024-05-01T00:00:00Z")),
+            _ => Value::Absent,
+        });
+        Row { values: values.collect(), extra: Value::Null }
+    };
+    let page = |tag: i64| Commit {
+        partition: tag.to_string(),
+        ..bench.commit(&TAG_SUBSCRIPTIONS, vec![member(tag)], more(1))
+    };
+    bench.store.commit_page(page(1)).await.expect("the tag is there");
+    let refused = bench.store.commit_page(page(2)).await.expect_err("the tag is gone");
+    assert_eq!(refused.kind(), Kind::SourceNotFound);
+    assert_eq!(bench.sees("select tag_id, subscriber_id from tag_subscriptions").await, ["1|7"]);
+    assert_eq!(bench.sees("select count(*) from sync_state where \"partition\" = '2'").await, ["0"]);
 }
 
 /// D-05. A lock of somebody else is waited for.
