@@ -89,10 +89,10 @@ pub fn place(settings: &Settings) -> Result<Place> {
 pub async fn attach_limiter(kit: &KitClient, store: &Store) -> Result<()> {
     let memory = store.note(AccountNote::SentRequests).await?;
     let memory: Option<Memory> = memory.and_then(|json| serde_json::from_str(&json).ok());
-    if let Some(memory) = &memory
-        && !chaos::planted(chaos::Bug::LimiterForgets)
-    {
-        kit.limiter().recall(memory);
+    match &memory {
+        Some(_) if chaos::planted(chaos::Bug::LimiterForgets) => {}
+        Some(memory) => kit.limiter().recall(memory),
+        None => kit.limiter().recall_nothing(),
     }
     if store.lease_holder().await?.is_none_or(|holder| holder.owner == owner()) {
         kit.limiter().remember_in(Arc::new(StoreLedger(store.clone())));
