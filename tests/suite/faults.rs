@@ -361,7 +361,7 @@ async fn a_redirect_loop_ends_at_its_first_turn() {
     .await;
 }
 
-/// H-11, S-18. In v4 smaller pages are asked for; v3 knows one size of page only. Memory holds either way.
+/// H-11, S-12, S-18. In v4 smaller pages are asked for; v3 knows one size of page only. Memory holds either way.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_without_bounds_is_given_up_at_32_mib() {
     let bodies = [Action::GzipBomb(10 << 30), Action::HugeBody(200 << 20), Action::EndlessBody];
