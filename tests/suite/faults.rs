@@ -423,6 +423,23 @@ async fn headers_without_bounds_cost_a_retry() {
     .await;
 }
 
+/// H-12, S-18. In every answer of a list, in the memory that is promised: they are given up before they fill it.
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_without_bounds_take_no_memory() {
+    join_all(Api::VERSIONS.map(|api| async move {
+        let (sim, serving) = kit(few()).await;
+        let many = sim.faults().add(Fault::new(Action::ManyHeaders(100_000)).on(people(api)).every(2));
+        let huge = sim.faults().add(Fault::new(Action::HugeHeader(64 << 20)).on(people(api)).nth(1));
+        let mirror = Mirror::new().await;
+        let (ran, peak) = Binary::of(&mirror, &serving, api).start(&["sync"]).end_with_peak().await;
+        assert!(sim.faults().fired(many) > Some(0) && sim.faults().fired(huge) == Some(1));
+        assert!((1..=128 << 10).contains(&peak), "{peak} KiB");
+        ran.ended_with(0);
+        Judge::compare(&mirror, &sim, api, Strictness::Equal).await.agrees();
+    }))
+    .await;
+}
+
 /// H-14. A kept connection that is reset when it is used again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_dies_between_two_requests_is_replaced() {
