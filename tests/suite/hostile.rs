@@ -53,7 +53,8 @@ async fn hostile_text_comes_back_to_the_letter_and_does_nothing_else() {
         for (table, column) in [("subscribers", "first_name"), ("tags", "name"), ("broadcasts", "subject")] {
             let mut stored = mirror.texts(&format!("select {column} from {table}")).await;
             let mut said = corpus.clone();
-            (stored.sort(), said.sort());
+            stored.sort();
+            said.sort();
             assert_eq!(stored, said, "{table}");
         }
         // A second time as updates, and the tables are those that there were.

@@ -3,9 +3,9 @@
 mod api_modes;
 mod confined;
 mod database;
+mod exact;
 #[cfg(feature = "chaos")]
 mod failpoints;
-mod exact;
 mod faults;
 mod forget;
 mod full_load;

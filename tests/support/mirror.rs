@@ -117,7 +117,7 @@ impl Mirror {
         let (before, rest) =
             self.url().split_once('@').map(|(a, b)| (a.to_owned(), b.to_owned())).expect("a role");
         let (server, database) = rest.split_once('/').expect("a database");
-        let proxy = Proxy::new(*ENGINE, server).await;
+        let proxy = Proxy::new(*ENGINE, server);
         let mut url = format!("{before}@{}/{database}", proxy.address());
         // It reads what passes.
         if !url.contains("sslmode=") && !url.contains("ssl-mode=") {
