@@ -223,7 +223,7 @@ impl Absent {
         let proxy = match *ENGINE {
             Engine::Sqlite => None,
             _ => {
-                let proxy = mirror.behind_a_proxy().await;
+                let proxy = mirror.behind_a_proxy();
                 proxy.close();
                 Some(proxy)
             }

@@ -113,7 +113,7 @@ impl Mirror {
     }
 
     /// From now on the program comes through a proxy; whoever looks at the database beside it does not.
-    pub async fn behind_a_proxy(&mut self) -> Proxy {
+    pub fn behind_a_proxy(&mut self) -> Proxy {
         let (before, rest) =
             self.url().split_once('@').map(|(a, b)| (a.to_owned(), b.to_owned())).expect("a role");
         let (server, database) = rest.split_once('/').expect("a database");
