@@ -3,7 +3,7 @@
 use crate::suite::queries::on_the_front_page;
 use crate::support::bench::{more, tags};
 use crate::support::scene::few;
-use crate::support::{Api, Bench, Binary, Scene};
+use crate::support::{Api, Bench, Binary, Database, Engine, Scene};
 use chrono::{TimeDelta, Utc};
 use futures_util::future::join_all;
 use kitmirror::error::Kind;
@@ -119,4 +119,45 @@ async fn a_purge_leaves_no_byte_of_an_address() {
         assert_eq!(in_the_bytes_of(scene.mirror.folder(), &addresses), 0);
     }))
     .await;
+}
+
+/// K-06. Power fails: of what was written last, any part of the log is on the disk, and what comes behind it is anything.
+/// Rows and position are of one commit all the same.
+#[tokio::test]
+async fn a_log_that_ends_anywhere_gives_whole_commits() {
+    const COMMITS: i64 = 40;
+    let bench = Bench::new().await;
+    for nth in 1..=COMMITS {
+        let page = more(u32::try_from(nth).expect("a page"));
+        let commit = bench.commit(&TAGS, tags((nth - 1) * 10 + 1..=nth * 10), page);
+        bench.store.commit_page(commit).await.expect("the commit is accepted");
+    }
+    assert_eq!(bench.store.query("pragma synchronous").await.expect("an answer")[0][0].as_deref(), Some("2"));
+    let file = bench.mirror.file();
+    let log = std::fs::read(file.with_extension("db-wal")).expect("there is a log");
+    let mut chance = fastrand::Rng::with_seed(6);
+    let mut met = std::collections::BTreeSet::new();
+    for _ in 0..60 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let copy = folder.path().join("mirror.db");
+        std::fs::copy(&file, &copy).expect("a copy");
+        let mut rest = log[..chance.usize(..=log.len())].to_vec();
+        let behind = 4_096 * usize::from(chance.u8(..3));
+        rest.extend(std::iter::repeat_with(|| chance.u8(..)).take(behind));
+        std::fs::write(copy.with_extension("db-wal"), rest).expect("a log");
+        let database = Database::connect(Engine::Sqlite, &format!("sqlite://{}", copy.display()), "").await;
+        let database = database.expect("it opens");
+        assert_eq!(database.texts("pragma integrity_check").await, ["ok"]);
+        if database.tables().await.iter().any(|table| table == "sync_state") {
+            let rows = database.number("select count(*) from tags").await;
+            let page = format!("{{\"page\":{}}}", rows / 10);
+            let expected = if rows == 0 { Vec::new() } else { vec![page] };
+            assert_eq!(database.texts("select checkpoint from sync_state").await, expected);
+            let counted = database.texts("select coalesce(sum(pages), 0) from sync_runs").await;
+            assert_eq!(counted, [(rows / 10).to_string()]);
+            met.insert(rows);
+        }
+        database.close().await;
+    }
+    assert!(met.len() > 10, "the log was cut in many commits: {met:?}");
 }

@@ -292,6 +292,7 @@ mod tests {
         assert_eq!(points.exit_code(), 3);
     }
 
+    /// T-01. What a clock that is wrong is first seen by.
     #[test]
     fn clocks_that_differ_by_more_than_five_minutes_are_worth_a_warning() {
         let noon = crate::model::time::parse("2024-05-03T12:00:00Z").unwrap();

@@ -656,6 +656,7 @@ fn a_file_that_is_not_toml_names_the_line_and_hides_it() {
     }
 }
 
+/// S-02. Printed in any way, alone or within what holds it, a secret is three stars.
 #[test]
 fn no_message_debug_or_listing_holds_a_secret() {
     let right = scene()
@@ -710,6 +711,7 @@ fn every_key_is_explained_in_order_with_its_origin() {
     assert_eq!(shown("objects").0, OBJECTS.join(", "));
 }
 
+/// S-02. Nor can it be written down as JSON, or whatever serialises: that would not compile.
 #[test]
 fn a_secret_cannot_be_serialised() {
     // Were a type `Serialize`, both implementations would fit and this would not compile.

@@ -168,6 +168,28 @@ mod tests {
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
     }
 
+    /// H-03. While patience lasts it asks about once a minute; then it gives up, and whoever called it decides when to
+    /// begin again.
+    #[test]
+    fn a_429_that_never_ends_is_asked_about_once_a_minute_and_given_up() {
+        for jitter in [0.0, 0.5, 1.0] {
+            let (mut attempts, mut elapsed, mut asked) = (Attempts::default(), Duration::ZERO, 0u32);
+            loop {
+                asked += 1;
+                let verdict = attempts.after(&Failure::Throttled(None), elapsed, Patience::WORKING, jitter);
+                let Verdict::Again { wait, everybody: true } = verdict else {
+                    assert_eq!(verdict, Verdict::GiveUp(Kind::SourceThrottled));
+                    break;
+                };
+                elapsed += wait;
+            }
+            let least = Patience::WORKING.throttled;
+            assert!(elapsed >= least && elapsed <= least + LONGEST_THROTTLED, "{elapsed:?}");
+            // Seven in the first two minutes, then one in each, or two where the lot is always the shortest wait.
+            assert!(asked <= 7 + 2 * 30, "{asked} with {jitter}");
+        }
+    }
+
     /// H-04.
     #[test]
     fn a_source_that_is_down_is_waited_for_as_long_as_patience_lasts() {

@@ -20,7 +20,7 @@ mod tests {
 
     const PANICS: &str = "KITMIRROR_TEST_PANICS";
 
-    /// K-07. A hook is the whole process's, so the test is two: it calls itself.
+    /// K-07, S-23. A hook is the whole process's, so the test is two: it calls itself.
     #[tokio::test(flavor = "multi_thread")]
     async fn a_panic_in_a_task_ends_the_process_and_tells_its_place_without_its_data() {
         if std::env::var_os(PANICS).is_some() {

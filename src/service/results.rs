@@ -114,7 +114,7 @@ mod tests {
         assert!(all_complete(&results.take(&forms, report(&[("forms", Outcome::Complete)], None))));
     }
 
-    /// H-04.
+    /// H-03, H-04.
     #[test]
     fn after_an_outage_what_was_not_read_is_read_again_after_longer_and_longer_waits() {
         let mut results = Results::default();

@@ -120,7 +120,7 @@ async fn a_run_that_loses_commits_counts_like_one_that_loses_none() {
         let clean = Mirror::new().await;
         let mut mirror = Mirror::new().await;
         Binary::at(&mirror).run(&["migrate"]).await.ended_with(0);
-        let proxy = mirror.behind_a_proxy().await;
+        let proxy = mirror.behind_a_proxy();
         let mut chance = fastrand::Rng::with_seed(30);
         let mut losses = 0;
         for _ in ["full", "incremental"] {
@@ -164,7 +164,7 @@ async fn stopped_and_started(api: Api) {
     sim.faults().add(Fault::new(Action::Delay(Duration::from_millis(10))));
     let clean = Mirror::new().await;
     let mut mirror = Mirror::new().await;
-    let proxy = mirror.behind_a_proxy().await;
+    let proxy = mirror.behind_a_proxy();
     let binary = Binary::of(&mirror, &serving, api);
     binary.run(&["migrate"]).await.ended_with(0);
     let mut chance = fastrand::Rng::with_seed(2);
@@ -366,7 +366,7 @@ async fn a_commit_that_nobody_waits_for_survives_a_cut() {
 async fn a_service_has_one_connection_however_long_it_runs() {
     let (sim, serving) = kit(few()).await;
     let mut mirror = Mirror::new().await;
-    let proxy = mirror.behind_a_proxy().await;
+    let proxy = mirror.behind_a_proxy();
     let binary = Binary::of(&mirror, &serving, Api::V4).set("KITMIRROR_SCHEDULE", "* * * * * *");
     let mut running = binary.set("KITMIRROR_LISTEN", "off").start(&["run"]);
     let until_run = async |nth: usize| {

@@ -168,7 +168,7 @@ async fn a_database_that_cannot_be_opened_is_told_and_left_alone() {
     assert_eq!(std::fs::read_to_string(mirror.file()).expect("it can be read"), letter);
 }
 
-/// What a container's health check sees: a pass under way is no reason for an alarm, one that never ends is.
+/// H-13. What a container's health check sees: a pass under way is no reason for an alarm, one that never ends is.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mirror_that_is_being_read_again_is_still_fresh() {
     let (_sim, serving) = kit(few()).await;
@@ -329,7 +329,7 @@ async fn holds_no_secret(mirror: &Mirror) {
 
 const ALL: [Api; 3] = [Api::V3, Api::V4, Api::Token];
 
-/// S-03, S-04, S-10, O7. When all goes well, at the highest level of logging, in both formats.
+/// S-03, S-04, S-10, S-16, O7. When all goes well, at the highest level of logging, in both formats.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_goes_well_tells_no_secret() {
     join_all(ALL.map(|api| async move {

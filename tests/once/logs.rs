@@ -4,7 +4,7 @@ use crate::support::binary::Ran;
 use crate::support::judge::{Judge, Strictness};
 use crate::support::scene::{few, people};
 use crate::support::{Api, Binary, Mirror, kit};
-use kitmirror::simulator::Fault;
+use kitmirror::simulator::{Action, Fault, Mutation, NewSubscriber, Which};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -126,6 +126,61 @@ async fn people_get_a_line_per_object_and_the_rest_on_request() {
     );
     let ran = binary.run(&["-v", "sync"]).await;
     assert!(ran.stderr.contains("object=subscribers partition= page=1"), "{}", ran.stderr);
+}
+
+/// S-16. At the highest level, over a load, over records that cannot be stored and over what an error quotes: no name, no
+/// address, no value of a custom field. Ids are all that a line tells of people.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_line_tells_anything_about_anybody() {
+    const TOLD: [&str; 4] = ["N4me-of", "ad-dress-of", "v4lue-of", "K3y-of"];
+    for (api, format) in Api::VERSIONS.into_iter().zip(["text", "json"]) {
+        let (sim, serving) = kit(few()).await;
+        sim.change(|account| {
+            for nth in 0..60 {
+                let person = NewSubscriber::new(format!("ad-dress-of-{nth}@alder.example"));
+                let person =
+                    person.named(format!("N4me-of-{nth}")).field("K3y-of", &format!("v4lue-of-{nth}"));
+                account.create_subscriber(person);
+            }
+        });
+        let mirror = Mirror::new().await;
+        let binary = Binary::of(&mirror, &serving, api).set("KITMIRROR_LOG_FORMAT", format);
+        let binary = binary.set("RUST_LOG", "trace");
+        let mut said = binary.run(&["-vv", "sync"]).await.ended_with(0).output();
+        // One that lacks what it needs, one whose name is no text, and an answer that breaks off within somebody.
+        let mutations = [
+            Mutation::Drop("created_at".to_owned()),
+            Mutation::Set("first_name".to_owned(), "[1]".to_owned()),
+        ];
+        for (nth, mutation) in (1..).zip(mutations) {
+            sim.faults().add(Fault::rows(Which::Nth(nth), mutation).on(people(api)));
+        }
+        sim.faults().add(Fault::new(Action::TruncateBody { bytes: 9_000 }).on(people(api)).nth(1));
+        said += &binary.run(&["-vv", "sync", "--full"]).await.ended_with(5).output();
+        // The database refuses somebody, and says why in its own words.
+        sim.faults().clear();
+        mirror
+            .execute(
+                "create trigger no before update on subscribers begin \
+                 select raise(abort, 'no'); end; update sync_state set watermark = null",
+            )
+            .await;
+        sim.change(|account| {
+            let all: Vec<i64> = account.subscribers().map(|person| person.id).collect();
+            for id in all {
+                account.rename_subscriber(id, Some("N4me-of-somebody-else"));
+            }
+        });
+        said += &binary.run(&["-vv", "sync", "--full"]).await.output();
+        said += &binary.run(&["status"]).await.output();
+        let stored = mirror.number("select count(*) from subscribers where first_name like 'N4me-of%'").await;
+        assert!(stored > 20, "they are there: {stored}");
+        assert!(mirror.number("select count(*) from sync_quarantine").await > 2);
+        for told in TOLD {
+            let line = said.lines().find(|line| line.contains(told));
+            assert!(line.is_none(), "{api:?}: {line:?}");
+        }
+    }
 }
 
 fn json_lines(ran: &Ran) -> Vec<Value> {

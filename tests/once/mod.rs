@@ -7,3 +7,5 @@ mod days;
 mod fixtures;
 mod logs;
 mod packaging;
+mod sources;
+mod traceability;

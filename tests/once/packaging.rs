@@ -78,6 +78,7 @@ fn the_env_file_and_the_compose_file_name_the_same_variables() {
     }
 }
 
+/// S-14.
 #[test]
 fn no_service_of_the_compose_file_may_do_more_than_it_needs() {
     let compose = compose();
@@ -105,6 +106,35 @@ fn no_service_of_the_compose_file_may_do_more_than_it_needs() {
     }
 }
 
+/// S-14. No shell, no root, one place to write to, and a health check that is the program's own.
+#[test]
+fn the_image_runs_as_nobody_in_a_base_without_a_shell() {
+    let dockerfile = text("Dockerfile");
+    let instructions: Vec<&str> = dockerfile.lines().map(str::trim_start).collect();
+    let last_stage = instructions.iter().rposition(|line| line.starts_with("FROM ")).expect("a stage");
+    let (before, shipped) = instructions.split_at(last_stage);
+    assert!(before.iter().any(|line| line.starts_with("FROM ")), "it is built in a stage of its own");
+    assert!(
+        shipped[0].starts_with("FROM gcr.io/distroless/") && shipped[0].ends_with(":nonroot"),
+        "{shipped:?}"
+    );
+    assert!(shipped.contains(&"USER 65532:65532"), "{shipped:?}");
+    // There is no shell to run anything with.
+    assert!(!shipped.iter().any(|line| line.starts_with("RUN ")), "{shipped:?}");
+    let written: Vec<&&str> = shipped.iter().filter(|line| line.contains("--chown")).collect();
+    assert_eq!(written, [&"COPY --from=build --chown=65532:65532 /data /data"]);
+    assert!(shipped.iter().any(|line| line.starts_with(&format!("CMD [\"{PROGRAM}\""))), "a health check");
+}
+
+/// S-23. A crash leaves nothing of its memory on the disk, where what starts the program can say so.
+#[test]
+fn no_service_may_dump_its_memory() {
+    for (name, service) in mirrors() {
+        assert_eq!(service["ulimits"]["core"], 0, "{name}");
+    }
+    assert!(text(UNIT).lines().any(|line| line == "LimitCORE=0"), "{UNIT}");
+}
+
 #[test]
 fn the_image_is_built_from_what_the_builder_may_see() {
     let (dockerfile, ignored) = (text("Dockerfile"), text(".dockerignore"));
@@ -126,6 +156,7 @@ fn the_image_is_built_from_what_the_builder_may_see() {
     }
 }
 
+/// S-14.
 #[test]
 fn the_deployment_has_settings_that_are_understood() {
     let manifests = yaml(KUBERNETES);
@@ -158,7 +189,10 @@ fn the_deployment_has_settings_that_are_understood() {
     let image = container["image"].as_str().expect("an image");
     assert!(image.ends_with(concat!(":", env!("CARGO_PKG_VERSION"))), "{image}");
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
-    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+    let container = &container["securityContext"];
+    assert_eq!(container["readOnlyRootFilesystem"], true);
+    assert_eq!(container["allowPrivilegeEscalation"], false);
+    assert_eq!(container["capabilities"]["drop"], serde_json::json!(["ALL"]));
 }
 
 #[test]

@@ -122,7 +122,7 @@ async fn one_text_of_sql_serves_every_engine() {
     database.close().await;
 }
 
-/// What somebody else may do is not what the program may do.
+/// S-13. What somebody else may do is not what the program may do.
 #[tokio::test]
 async fn the_role_of_the_program_makes_tables_in_its_own_database_only() {
     let mirror = Mirror::new().await;

@@ -361,7 +361,7 @@ async fn a_redirect_loop_ends_at_its_first_turn() {
     .await;
 }
 
-/// H-11, S-18. In v4 smaller pages are asked for; v3 knows one size of page only. Memory holds either way.
+/// H-11, S-12, S-18. In v4 smaller pages are asked for; v3 knows one size of page only. Memory holds either way.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_without_bounds_is_given_up_at_32_mib() {
     let bodies = [Action::GzipBomb(10 << 30), Action::HugeBody(200 << 20), Action::EndlessBody];
@@ -420,6 +420,23 @@ async fn headers_without_bounds_cost_a_retry() {
             .map(|action| Fault::new(action).on(route).nth(1))
             .into()
     })
+    .await;
+}
+
+/// H-12, S-18. In every answer of a list, in the memory that is promised: they are given up before they fill it.
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_without_bounds_take_no_memory() {
+    join_all(Api::VERSIONS.map(|api| async move {
+        let (sim, serving) = kit(few()).await;
+        let many = sim.faults().add(Fault::new(Action::ManyHeaders(100_000)).on(people(api)).every(2));
+        let huge = sim.faults().add(Fault::new(Action::HugeHeader(64 << 20)).on(people(api)).nth(1));
+        let mirror = Mirror::new().await;
+        let (ran, peak) = Binary::of(&mirror, &serving, api).start(&["sync"]).end_with_peak().await;
+        assert!(sim.faults().fired(many) > Some(0) && sim.faults().fired(huge) == Some(1));
+        assert!((1..=128 << 10).contains(&peak), "{peak} KiB");
+        ran.ended_with(0);
+        Judge::compare(&mirror, &sim, api, Strictness::Equal).await.agrees();
+    }))
     .await;
 }
 

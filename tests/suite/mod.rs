@@ -1,12 +1,15 @@
 //! What every engine must do. [`crate::ENGINE`] says on which one the mirrors live.
 
 mod api_modes;
+mod confined;
 mod database;
+mod exact;
 #[cfg(feature = "chaos")]
 mod failpoints;
 mod faults;
 mod forget;
 mod full_load;
+mod hostile;
 mod incremental;
 mod pagination;
 mod payloads;
@@ -16,6 +19,7 @@ mod quiet;
 mod reconcile;
 mod regressions;
 mod resume;
+mod separation;
 mod service;
 mod soak;
 mod store;

@@ -303,7 +303,7 @@ async fn any_text_is_kept() {
     join_all(cases).await;
 }
 
-/// P-06, S-11. Names of custom fields are data, whatever they look like and however many they are.
+/// P-06, S-11, D06. Names of custom fields are data, whatever they look like and however many they are.
 #[tokio::test(flavor = "multi_thread")]
 async fn names_of_custom_fields_are_never_sql() {
     let mut fields = serde_json::Map::new();

@@ -209,7 +209,7 @@ async fn sync_and_status_speak_json() {
     }
 }
 
-/// C-01, C-02. One writes, the other is told who does.
+/// C-01, C-02, D08. One writes, the other is told who does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_kitmirror_is_told_who_is_at_work() {
     let (sim, serving) = kit(few()).await;

@@ -113,7 +113,7 @@ async fn a_start_catches_up_only_with_what_is_overdue() {
     assert!(!paths.iter().any(|one| one.path == "/v4/forms" || one.path == people(Api::V4)), "{paths:?}");
 }
 
-/// C-01, K-01. The second one takes over as soon as the first is killed, and makes up for what was cut short; `sync`
+/// C-01, D08, K-01. The second one takes over as soon as the first is killed, and makes up for what was cut short; `sync`
 /// beside them is told who is at work.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_service_stands_by_and_takes_over_when_the_first_is_killed() {
@@ -223,7 +223,7 @@ impl Absent {
         let proxy = match *ENGINE {
             Engine::Sqlite => None,
             _ => {
-                let proxy = mirror.behind_a_proxy().await;
+                let proxy = mirror.behind_a_proxy();
                 proxy.close();
                 Some(proxy)
             }
@@ -340,7 +340,7 @@ fn credentials(v4_key: &str) -> Credentials {
     Credentials { v4_key: v4_key.to_owned(), ..Credentials::default() }
 }
 
-/// A revoked key pauses it, without a storm of requests; another one in the file lets it go on, and
+/// S-22. A revoked key pauses it, without a storm of requests; another one in the file lets it go on, and
 /// so does SIGHUP when the key is good again. No key is ever told.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_key_pauses_and_a_new_one_resumes() {
@@ -423,7 +423,7 @@ async fn what_is_wrong_from_the_beginning_ends_it() {
     ran.tells_one_error();
 }
 
-/// SIGHUP reads the settings again; wrong ones are told and change nothing.
+/// A-08, S-22. SIGHUP reads the settings again; wrong ones are told and change nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_are_read_again_when_asked() {
     let (sim, serving) = kit(few()).await;

@@ -90,7 +90,7 @@ async fn readyz_says_what_is_missing_and_notices_when_it_is_there() {
     watch.serving.stop().await;
 }
 
-/// The program as it runs: ready once it has loaded; so is one that stands by, for a rolling update ends the
+/// The program as it runs: ready once it has loaded; so is one that stands by, for a rolling update ends the
 /// old one only when the new one is ready. The new one then works.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_is_ready_when_all_is_loaded_whether_it_works_or_stands_by() {
@@ -274,7 +274,7 @@ async fn status_json_is_what_the_command_prints_and_the_service() {
     assert!(service["read_at"].is_string() && service["version"].is_string());
 }
 
-/// S-10, R-08. No secret, nobody's address and no URL in any answer, whatever phase it is in and whatever went wrong.
+/// S-10, S-16. No secret, nobody's address and no URL in any answer, whatever phase it is in and whatever went wrong.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_answer_tells_a_secret_or_anybodys_address() {
     for api in Api::VERSIONS {
@@ -392,7 +392,7 @@ fn hardened(answer: &crate::support::watch::Answer) {
     assert!(answer.header("content-security-policy").starts_with("default-src 'none'"), "{answer:?}");
 }
 
-/// C-05. Asked by a hundred at once, again and again, while a load goes on: everybody is answered, and nothing is
+/// C-05, D-08. Asked by a hundred at once, again and again, while a load goes on: everybody is answered, and nothing is
 /// lost by it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_who_ask_at_once_are_answered_while_the_work_goes_on() {

@@ -23,7 +23,7 @@ impl Bench {
     /// One whose store comes to its database through a proxy.
     pub async fn behind_a_proxy() -> (Self, Proxy) {
         let mut mirror = Mirror::new().await;
-        let proxy = mirror.behind_a_proxy().await;
+        let proxy = mirror.behind_a_proxy();
         (Self::on(mirror).await, proxy)
     }
 

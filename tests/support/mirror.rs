@@ -3,7 +3,7 @@
 
 use super::database::{Database, Engine};
 use super::proxy::Proxy;
-use super::server::{Home, SCHEMA};
+use super::server::{Home, SCHEMA, SECOND_SCHEMA};
 use crate::ENGINE;
 use kitmirror::config::{self, Environment, Input, Settings};
 use kitmirror::error::Error;
@@ -14,6 +14,7 @@ use kitmirror::simulator::{ACCESS_TOKEN, Serving, V3_SECRET, V4_KEY};
 use kitmirror::store::{Access, Place, Store};
 use serde_json::Value;
 use std::path::PathBuf;
+use std::sync::Arc;
 use tempfile::TempDir;
 
 /// Which API, by which credential.
@@ -43,7 +44,9 @@ impl Api {
 pub struct Mirror {
     folder: TempDir,
     /// Its database on the server; without one it is a file in the folder.
-    home: Option<Home>,
+    home: Option<Arc<Home>>,
+    /// Its schema on Postgres.
+    schema: &'static str,
     /// The way to it that the program takes, if not the straight one.
     detour: Option<String>,
     /// Settings beside credential and place.
@@ -66,7 +69,7 @@ impl Mirror {
     async fn within(folder: TempDir) -> Self {
         let home = match *ENGINE {
             Engine::Sqlite => None,
-            server => Some(Home::new(server).await),
+            server => Some(Arc::new(Home::new(server).await)),
         };
         let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let settings = vec![
@@ -75,7 +78,17 @@ impl Mirror {
             setting("KITMIRROR_VISIBILITY_LAG", "0s"),
             setting("KITMIRROR_MEMBER_RECHECK", "0s"),
         ];
-        Mirror { folder, home, detour: None, settings, accept_deletions: false }
+        Mirror { folder, home, schema: SCHEMA, detour: None, settings, accept_deletions: false }
+    }
+
+    /// A second one, as near to the first as can be: another schema of the same database, another database of the same
+    /// server, or another file.
+    pub async fn beside(&self) -> Self {
+        let second = Self::new().await;
+        if *ENGINE == Engine::Postgres {
+            return Mirror { home: self.home.clone(), schema: SECOND_SCHEMA, ..second };
+        }
+        second
     }
 
     /// Another value of a setting, from the next run on.
@@ -100,11 +113,11 @@ impl Mirror {
     }
 
     /// From now on the program comes through a proxy; whoever looks at the database beside it does not.
-    pub async fn behind_a_proxy(&mut self) -> Proxy {
+    pub fn behind_a_proxy(&mut self) -> Proxy {
         let (before, rest) =
             self.url().split_once('@').map(|(a, b)| (a.to_owned(), b.to_owned())).expect("a role");
         let (server, database) = rest.split_once('/').expect("a database");
-        let proxy = Proxy::new(*ENGINE, server).await;
+        let proxy = Proxy::new(*ENGINE, server);
         let mut url = format!("{before}@{}/{database}", proxy.address());
         // It reads what passes.
         if !url.contains("sslmode=") && !url.contains("ssl-mode=") {
@@ -123,7 +136,7 @@ impl Mirror {
     pub fn place(&self) -> Vec<(String, String)> {
         let mut place = vec![("KITMIRROR_DATABASE_URL".to_owned(), self.url())];
         if *ENGINE == Engine::Postgres {
-            place.push(("KITMIRROR_DATABASE_SCHEMA".to_owned(), SCHEMA.to_owned()));
+            place.push(("KITMIRROR_DATABASE_SCHEMA".to_owned(), self.schema.to_owned()));
         }
         place
     }
@@ -142,7 +155,7 @@ impl Mirror {
 
     /// Where it is, as the program understands it.
     pub fn place_of_it(&self) -> Place {
-        let schema = (*ENGINE == Engine::Postgres).then_some(SCHEMA);
+        let schema = (*ENGINE == Engine::Postgres).then_some(self.schema);
         Place::of(&self.url(), schema).expect("the URL of a test is right")
     }
 
@@ -208,12 +221,14 @@ impl Mirror {
 
     /// A second connection to the database, as an analyst would have.
     pub async fn database(&self) -> Database {
-        Database::connect(*ENGINE, &self.analyst_url(), SCHEMA).await.expect("the mirror's database opens")
+        Database::connect(*ENGINE, &self.analyst_url(), self.schema)
+            .await
+            .expect("the mirror's database opens")
     }
 
     /// The same as any client opens it, without a setting.
     pub async fn plain_database(&self) -> Database {
-        let opened = Database::connect_plainly(*ENGINE, &self.analyst_url(), SCHEMA).await;
+        let opened = Database::connect_plainly(*ENGINE, &self.analyst_url(), self.schema).await;
         opened.expect("the mirror's database opens")
     }
 
@@ -222,9 +237,10 @@ impl Mirror {
         if self.home.is_none() {
             std::fs::write(self.file(), "").expect("an empty file is an empty database");
         }
-        let database = Database::connect(*ENGINE, &self.url(), SCHEMA).await.expect("the role may connect");
+        let database =
+            Database::connect(*ENGINE, &self.url(), self.schema).await.expect("the role may connect");
         if *ENGINE == Engine::Postgres {
-            database.execute(&format!("create schema {SCHEMA}")).await;
+            database.execute(&format!("create schema {}", self.schema)).await;
         }
         database
     }

@@ -56,7 +56,7 @@ struct Seen {
 }
 
 impl Proxy {
-    pub async fn new(engine: Engine, server: &str) -> Self {
+    pub fn new(engine: Engine, server: &str) -> Self {
         let port = bound(SocketAddr::from(([127, 0, 0, 1], 0)));
         let address = port.local_addr().expect("its address");
         let shared = Arc::new(Shared { engine, server: server.to_owned(), seen: Mutex::default() });

@@ -12,13 +12,15 @@ use tokio::sync::oneshot;
 
 /// The schema in which the program makes its tables on Postgres.
 pub const SCHEMA: &str = "kit";
+/// Another one in the same database, for a second mirror.
+pub const SECOND_SCHEMA: &str = "kit_beside";
 /// The role's name; its password is no secret, since what it opens is thrown away.
 pub const ROLE: &str = "kitmirror_suite";
 pub const PASSWORD: &str = "only-for-tests";
 /// Another role, for tables that others have made: it may read and write them, and make none.
 pub const PLAIN_ROLE: &str = "kitmirror_plain";
 /// What the role may do in its databases on MySQL and MariaDB.
-const GRANTS: &str = "select, insert, update, delete, create, alter, drop, index, create view, show view";
+pub const GRANTS: &str = "select, insert, update, delete, create, alter, drop, index, create view, show view";
 /// Databases of this age were left behind by tests that were killed.
 const LEFT_BEHIND_SECONDS: i64 = 2 * 3_600;
 
@@ -157,7 +159,7 @@ async fn is_emptied(admin: &str, name: &str) -> bool {
         return false;
     };
     let sql = format!(
-        "set lock_timeout = '2s'; set client_min_messages = warning; drop schema if exists {SCHEMA} cascade"
+        "set lock_timeout = '2s'; set client_min_messages = warning; drop schema if exists {SCHEMA}, {SECOND_SCHEMA} cascade"
     );
     let emptied = database.try_execute(&sql).await;
     database.close().await;
