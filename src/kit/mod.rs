@@ -3,6 +3,9 @@
 
 #[cfg(feature = "chaos")]
 mod carrier;
+#[cfg(any(test, feature = "fuzzing"))]
+#[path = "../fuzzing/kit.rs"]
+pub(crate) mod fuzzing;
 mod heartbeat;
 mod limiter;
 mod page;

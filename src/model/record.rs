@@ -5,6 +5,8 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
+use super::text::SYMBOL_FOR_NULL;
+
 /// The members of a JSON object in the order in which they came, each value still text.
 #[derive(Debug, Default)]
 pub struct Record<'a> {
@@ -67,7 +69,8 @@ impl<'de> Deserialize<'de> for Record<'de> {
     }
 }
 
-/// A member's name, borrowed from the text where it holds no escape.
+/// A member's name, borrowed from the text where it holds no escape. U+0000, which is always escaped, is replaced
+/// here: later, a name that is replaced may stand in another place, or may be one that is there already.
 struct Name<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Name<'de> {
@@ -86,7 +89,7 @@ impl<'de> Deserialize<'de> for Name<'de> {
             }
 
             fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Self::Value, E> {
-                Ok(Name(Cow::Owned(name.to_owned())))
+                Ok(Name(Cow::Owned(name.replace('\0', SYMBOL_FOR_NULL))))
             }
         }
 
@@ -103,6 +106,19 @@ mod tests {
         let record = Record::parse(r#"{"id": 1, "name": "a", "id": 2}"#).unwrap();
         assert_eq!(record.get("id").map(RawValue::get), Some("2"));
         assert_eq!(record.into_sorted().len(), 2);
+    }
+
+    /// P-01, P-05.
+    #[test]
+    fn a_name_that_an_engine_cannot_hold_is_replaced_before_names_are_compared() {
+        let text = r#"{"\u0000": 1, "a": 2, "\u2400": 3}"#;
+        let members: Vec<(String, &str)> = Record::parse(text)
+            .unwrap()
+            .into_sorted()
+            .into_iter()
+            .map(|(name, value)| (name, value.get()))
+            .collect();
+        assert_eq!(members, [("a".to_owned(), "2"), ("\u{2400}".to_owned(), "3")]);
     }
 
     #[test]

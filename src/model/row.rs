@@ -1,6 +1,7 @@
 //! Record → row: picks the columns of an object out of a JSON record, or says why it cannot.
 
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::record::Record;
@@ -250,23 +251,24 @@ impl<'a> Mapping<'a> {
 
     /// Everything Kit sent for which there is no column, so that nothing it adds is lost.
     fn extra(&self, record: &Record<'_>) -> Result<Value, String> {
-        let mut unknown: Vec<(String, &RawValue)> = Vec::new();
-        let mut inner_unknown: Vec<(String, Box<RawValue>)> = Vec::new();
+        // By name, so that of a repeated one the last is found without looking through all of them for each.
+        let mut unknown: BTreeMap<&str, &RawValue> = BTreeMap::new();
+        let mut inner_unknown: BTreeMap<&str, Box<RawValue>> = BTreeMap::new();
         for (name, value) in record.members() {
             if self.endpoint.ignored.contains(&name) || self.takes_whole(name) {
                 continue;
             }
             if self.takes_part_of(name) {
-                if let Some(rest) = self.rest_of(name, value)? {
-                    inner_unknown.retain(|(known, _)| known != name);
-                    inner_unknown.push((name.to_owned(), rest));
+                match self.rest_of(name, value)? {
+                    Some(rest) => drop(inner_unknown.insert(name, rest)),
+                    None => drop(inner_unknown.remove(name)),
                 }
                 continue;
             }
-            unknown.retain(|(known, _)| known != name);
-            unknown.push((name.to_owned(), value));
+            unknown.insert(name, value);
         }
-        unknown.extend(inner_unknown.iter().map(|(name, value)| (name.clone(), value.as_ref())));
+        unknown.extend(inner_unknown.iter().map(|(name, value)| (*name, value.as_ref())));
+        let unknown = unknown.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let json = canonical_members(unknown).map_err(|error| error.to_string())?;
         Ok(json.map_or(Value::Null, |json| Value::Json(json.into())))
     }
@@ -495,6 +497,19 @@ mod tests {
         let batch = map(&BROADCASTS, ApiVersion::V4, "", record);
         assert_eq!(value(&BROADCASTS, &batch, "email_template_name"), text("Plain"));
         assert_eq!(batch.rows[0].extra, Value::Json(r#"{"email_template":{"new":true}}"#.into()));
+        let repeated = record.replacen('}', "}, \"email_template\": null", 1);
+        assert_eq!(map(&BROADCASTS, ApiVersion::V4, "", &repeated).rows[0].extra, Value::Null);
+    }
+
+    /// P-06, P-08: a record that could hold up everything else takes no longer than its length explains.
+    #[test]
+    fn a_hundred_thousand_unknown_members_are_kept_without_comparing_each_with_each() {
+        let members: Vec<String> = (0..100_000).map(|at| format!("\"member_{at:05}\": {at}")).collect();
+        let begun = std::time::Instant::now();
+        let batch = person(&format!("{WHOLE}, {}", members.join(", ")));
+        assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+        let Value::Json(extra) = &batch.rows[0].extra else { panic!("{:?}", batch.quarantined) };
+        assert_eq!(extra.matches("member_").count(), 100_000);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::record::Record;
 pub const MAX_DEPTH: usize = 128;
 
 /// What stands for U+0000.
-const SYMBOL_FOR_NULL: char = '\u{2400}';
+pub(super) const SYMBOL_FOR_NULL: &str = "\u{2400}";
 
 /// The same without words that could be an e-mail address or a URL, which nothing but the tables may show.
 pub fn without_addresses(text: &str) -> String {
@@ -50,7 +50,7 @@ pub fn decode(token: &str) -> Option<String> {
                         let code = 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
                         out.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
                     }
-                    _ if unit == 0 => out.push(SYMBOL_FOR_NULL),
+                    _ if unit == 0 => out.push_str(SYMBOL_FOR_NULL),
                     _ => out.push(char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER)),
                 }
             }
@@ -167,7 +167,7 @@ fn write_string(text: &str, out: &mut String) {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            '\0' => out.push(SYMBOL_FOR_NULL),
+            '\0' => out.push_str(SYMBOL_FOR_NULL),
             c if u32::from(c) < 0x20 => {
                 let _ = write!(out, "\\u{:04x}", u32::from(c));
             }

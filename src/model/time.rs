@@ -21,8 +21,13 @@ const YEARS: std::ops::RangeInclusive<i32> = 1000..=9999;
 /// last microsecond of its minute. `None` for anything else, and for years no engine stores.
 pub fn parse(text: &str) -> Option<Time> {
     let text = text.trim();
-    let date = NaiveDate::parse_from_str(text.get(..10)?, "%Y-%m-%d").ok()?;
-    let rest = text.get(10..)?;
+    let (date, rest) = text.split_at_checked(10)?;
+    // By itself, the parser of dates reads `+2023-1-01` and `2023- 1- 1` as well.
+    let shape = date.bytes().enumerate().all(|(at, byte)| match at {
+        4 | 7 => byte == b'-',
+        _ => byte.is_ascii_digit(),
+    });
+    let date = NaiveDate::parse_from_str(date, "%Y-%m-%d").ok().filter(|_| shape)?;
     let rest = rest.strip_prefix(['T', 't', ' '])?;
     let clock = rest.get(..8)?;
     let (hour, minute, second) = (two(clock, 0)?, two(clock, 3)?, two(clock, 6)?);
@@ -144,6 +149,8 @@ mod tests {
             "yesterday",
             "２０２３-01-01T00:00:00Z",
             "2023-01-01T+1:00:00Z",
+            "+2023-1-01T00:00:00Z",
+            "2023- 1- 1T00:00:00Z",
             &long,
         ] {
             assert_eq!(parse(input), None, "{input}");

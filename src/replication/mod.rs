@@ -4,6 +4,9 @@
 pub mod compare;
 pub mod cost;
 mod extractor;
+#[cfg(any(test, feature = "fuzzing"))]
+#[path = "../fuzzing/replication.rs"]
+pub(crate) mod fuzzing;
 pub mod pass;
 #[cfg(test)]
 mod pass_model;

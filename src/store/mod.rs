@@ -8,6 +8,9 @@ mod erase;
 mod file;
 mod forget;
 mod forgotten;
+#[cfg(any(test, feature = "fuzzing"))]
+#[path = "../fuzzing/store.rs"]
+pub(crate) mod fuzzing;
 mod lease;
 mod met;
 mod migrate;

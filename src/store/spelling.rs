@@ -60,10 +60,11 @@ impl Search {
         self.found_in(text).any(|found| found == Found::Itself)
     }
 
-    /// What a text holds of them.
+    /// What a text holds of them, one within another included: `o'hara@x.org` must be found where `hara@x.org` is
+    /// looked for as well.
     pub(super) fn found_in<'t>(&self, text: &'t str) -> impl Iterator<Item = Found<'t>> {
         let bytes = text.as_bytes();
-        self.automaton.find_iter(bytes).map(move |part| {
+        self.automaton.find_overlapping_iter(bytes).map(move |part| {
             let (start, end) = (start_of(bytes, part.start()), end_of(bytes, part.end()));
             let whole = &bytes[start..end];
             let is_wanted = |spelling: &String| spelling.as_bytes().eq_ignore_ascii_case(whole);
@@ -115,7 +116,8 @@ impl Others {
 /// The ways in which an address is written: as it is, within JSON, within an address of the web.
 fn spellings(address: &str) -> Vec<String> {
     let json = serde_json::Value::from(address).to_string();
-    vec![address.to_owned(), json.trim_matches('"').to_owned(), address.replacen('@', "%40", 1)]
+    let json = json.get(1..json.len() - 1).unwrap_or(&json).to_owned();
+    vec![address.to_owned(), json, address.replacen('@', "%40", 1)]
 }
 
 /// Where the address begins that goes on at `at`. Less than what the standard allows before the `@`, so that
@@ -180,6 +182,15 @@ mod tests {
         assert!(search.is_in("joann@x.org ann@x.org"));
         // Both are looked for, and one is a part of the other.
         assert!(super::tests::search(&["ann@x.org", "joann@x.org"]).is_in("joann@x.org"));
+    }
+
+    /// S-17.
+    #[test]
+    fn an_address_is_found_although_another_one_that_is_looked_for_is_a_part_of_it() {
+        let search = search(&["o'hara@x.com.au", "hara@x.com", "b@x\""]);
+        assert!(search.is_in("<o'hara@x.com.au>"));
+        assert!(!search.is_in("hara@x.com.au"));
+        assert!(search.is_in(r#"{"to":"b@x\""}"#));
     }
 
     #[test]

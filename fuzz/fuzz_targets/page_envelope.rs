@@ -1,0 +1,5 @@
+#![no_main]
+
+use kitmirror::fuzzing;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzzing::in_time(fuzzing::page_envelope, data));
