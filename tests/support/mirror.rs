@@ -61,6 +61,7 @@ impl Mirror {
     }
 
     /// One whose file needs no disk, where the system has such a folder.
+    #[cfg(feature = "chaos")]
     pub async fn in_memory() -> Self {
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
         Self::within(folder.expect("a temporary folder")).await
