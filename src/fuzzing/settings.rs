@@ -36,7 +36,8 @@ pub fn settings(data: &[u8]) {
     let (which, secret) = (bytes.below(VARIABLES.len() + 1), bytes.below(4));
     let all = bytes.text();
     let (value, file) = all.split_once('\n').unwrap_or(("", &all));
-    let path = place(file);
+    let place = Place::holding(file);
+    let path = &place.0;
     let mut variables = Vec::new();
     if let Some(name) = VARIABLES.get(which) {
         let value = if name.ends_with("_FILE") { path.display().to_string() } else { value.to_owned() };
@@ -50,12 +51,12 @@ pub fn settings(data: &[u8]) {
         _ => ("KITMIRROR_DATABASE_URL".to_owned(), format!("mysql://km:{value}{CANARY}@h/km")),
     });
     let environment: Environment = variables.into_iter().collect();
-    let once = said(&environment, &path);
+    let once = said(&environment, path);
     // Somebody who writes a secret where no secret belongs has published it already.
     if !all.contains(CANARY) {
         assert!(!once.contains(CANARY), "a secret is shown: {once}");
     }
-    assert_eq!(once, said(&environment, &path), "the same settings, and something else is said about them");
+    assert_eq!(once, said(&environment, path), "the same settings, and something else is said about them");
 }
 
 /// Everything that loading says about the settings.
@@ -80,10 +81,20 @@ fn said(environment: &Environment, path: &std::path::Path) -> String {
     said
 }
 
-/// Writes the settings file of this thread.
-fn place(text: &str) -> PathBuf {
-    let name = format!("kitmirror-fuzz-{}-{:?}.toml", std::process::id(), std::thread::current().id());
-    let path = std::env::temp_dir().join(name);
-    std::fs::write(&path, text).expect("a file can be written");
-    path
+/// The settings file of this thread, until it is dropped.
+struct Place(PathBuf);
+
+impl Place {
+    fn holding(text: &str) -> Self {
+        let name = format!("kitmirror-fuzz-{}-{:?}.toml", std::process::id(), std::thread::current().id());
+        let place = Place(std::env::temp_dir().join(name));
+        std::fs::write(&place.0, text).expect("a file can be written");
+        place
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }

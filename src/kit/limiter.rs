@@ -230,7 +230,7 @@ impl State {
         while let Some((start, count)) = self.window.front()
             && now.saturating_duration_since(*start) >= WINDOW + BUCKET
         {
-            self.used -= count;
+            self.used = self.used.saturating_sub(*count);
             self.window.pop_front();
         }
     }
@@ -260,7 +260,7 @@ impl State {
         for (second, count) in &memory.sent {
             // A second is counted as if all of it had been sent at its end; a time in the future
             // (the clock was set back) as if it had been sent just now.
-            let age = Duration::from_secs(wall.saturating_sub(second + 1));
+            let age = Duration::from_secs(wall.saturating_sub(second.saturating_add(1)));
             if age < WINDOW {
                 earlier.push((now.checked_sub(age).unwrap_or(now), *count));
             }
@@ -270,10 +270,14 @@ impl State {
         }
         earlier.extend(self.window.drain(..));
         earlier.sort_by_key(|(start, _)| *start);
-        self.used = earlier.iter().map(|(_, count)| count).sum();
+        self.used = earlier.iter().fold(0, |used, (_, count)| used.saturating_add(*count));
         self.window = earlier.into();
     }
 }
+
+#[cfg(test)]
+#[path = "limiter_model.rs"]
+mod model;
 
 #[cfg(test)]
 mod tests {

@@ -221,6 +221,40 @@ mod tests {
             prop_assert!(wait >= Duration::from_millis(500) && wait <= LONGEST_UNAVAILABLE);
         }
 
+        /// H-02, H-04: with the same luck, a later wait is never shorter; with more luck, never longer.
+        #[test]
+        fn waits_grow_with_failures_and_with_the_lot(
+            failed in 1u32..100, jitter in 0.0f64..=1.0, more in 0.0f64..=1.0, throttled in any::<bool>(),
+        ) {
+            let longest = if throttled { LONGEST_THROTTLED } else { LONGEST_UNAVAILABLE };
+            let wait = backoff(failed, longest, jitter);
+            prop_assert!(backoff(failed + 1, longest, jitter) >= wait);
+            prop_assert!(backoff(failed, longest, jitter.max(more)) >= wait);
+            prop_assert!(wait <= longest && wait >= backoff(failed, longest, 1.0) / 2);
+        }
+
+        /// H-01.
+        #[test]
+        fn a_wait_is_read_as_it_was_written(now in 0u64..4_000_000_000, wait in 0u64..100_000_000, blank in "[ \t]{0,3}") {
+            let (now, wait) = (SystemTime::UNIX_EPOCH + Duration::from_secs(now), Duration::from_secs(wait));
+            let written = [wait.as_secs().to_string(), httpdate::fmt_http_date(now + wait)];
+            for text in written.map(|text| format!("{blank}{text}{blank}")) {
+                prop_assert_eq!(retry_after(&text, now), Some(wait), "{}", text);
+            }
+            let past = httpdate::fmt_http_date(now);
+            prop_assert_eq!(retry_after(&past, now + wait), Some(Duration::ZERO));
+        }
+
+        /// H-01: what Kit asks for is waited, but no longer than fifteen minutes, and never less than the back-off.
+        #[test]
+        fn a_requested_wait_is_kept_within_its_bounds(seconds in any::<u64>(), jitter in 0.0f64..=1.0) {
+            let asked = Duration::from_secs(seconds);
+            let verdict =
+                Attempts::default().after(&Failure::Throttled(Some(asked)), NOW, Patience::WORKING, jitter);
+            let Verdict::Again { wait, everybody: true } = verdict else { panic!("{verdict:?}") };
+            prop_assert_eq!(wait, asked.min(LONGEST_REQUESTED).max(backoff(1, LONGEST_THROTTLED, jitter)));
+        }
+
         #[test]
         fn any_retry_after_is_read_without_a_panic(value in "\\PC{0,40}") {
             let _ = retry_after(&value, SystemTime::UNIX_EPOCH);

@@ -507,7 +507,7 @@ mod tests {
         let members: Vec<String> = (0..100_000).map(|at| format!("\"member_{at:05}\": {at}")).collect();
         let begun = std::time::Instant::now();
         let batch = person(&format!("{WHOLE}, {}", members.join(", ")));
-        assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
         let Value::Json(extra) = &batch.rows[0].extra else { panic!("{:?}", batch.quarantined) };
         assert_eq!(extra.matches("member_").count(), 100_000);
     }

@@ -14,7 +14,7 @@ pub(super) const SYMBOL_FOR_NULL: &str = "\u{2400}";
 
 /// The same without words that could be an e-mail address or a URL, which nothing but the tables may show.
 pub fn without_addresses(text: &str) -> String {
-    let hides = |word: &str| word.contains('@') || word.contains("://");
+    let hides = |word: &str| ["@", "%40", "://"].iter().any(|mark| word.contains(mark));
     text.split(' ').map(|word| if hides(word) { "***" } else { word }).collect::<Vec<_>>().join(" ")
 }
 
@@ -230,6 +230,20 @@ mod tests {
         fn any_text_comes_back_as_it_went_in(text in any::<String>()) {
             let token = serde_json::to_string(&text).unwrap();
             prop_assert_eq!(decode(&token), Some(text.replace('\0', "\u{2400}")));
+        }
+
+        /// S-10: wherever it stands, and whatever stands around it.
+        #[test]
+        fn no_address_survives_and_no_other_word_is_lost(
+            before in any::<String>(), after in any::<String>(), name in "[a-zA-Z0-9.+_'-]{1,20}", host in "[a-z0-9.-]{1,20}",
+            at in prop_oneof![Just("@"), Just("%40")], glue in prop_oneof![Just(" "), Just("\n"), Just("<"), Just("")],
+        ) {
+            let address = format!("{name}{at}{host}");
+            let text = format!("{before}{glue}{address}{glue}{after}");
+            let safe = without_addresses(&text);
+            prop_assert!(!safe.contains(&address) && !safe.contains('@') && !safe.contains("://"), "{}", safe);
+            let kept = text.split(' ').filter(|word| !["@", "%40", "://"].iter().any(|mark| word.contains(mark)));
+            prop_assert!(kept.eq(safe.split(' ').filter(|word| *word != "***")) || text.contains("***"));
         }
 
         #[test]

@@ -15,6 +15,8 @@ mod progress;
 mod reconcile;
 mod stop;
 mod walk;
+#[cfg(test)]
+mod watermark_model;
 
 pub use crate::store::Whole;
 pub use extractor::{Brought, Context, Ended};

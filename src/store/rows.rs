@@ -313,3 +313,7 @@ pub(super) async fn known(
     }
     Ok(known)
 }
+
+#[cfg(test)]
+#[path = "rows_model.rs"]
+mod model;
