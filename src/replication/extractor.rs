@@ -46,6 +46,8 @@ pub struct Context<'c> {
     pub accept_deletions: bool,
     /// Learned from any list: v3's member lists without a state filter show everybody.
     pub plain_lists_show_everybody: &'c AtomicBool,
+    /// How many people whom lists of members may hide may still be asked for one by one, in this run as a whole.
+    pub look_ups_left: &'c AtomicU64,
 }
 
 /// How the reading of a partition ended.

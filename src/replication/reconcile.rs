@@ -6,6 +6,7 @@
 //! reading of the list (reliability.md M37).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::extractor::{Ended, Gathered, Reading, met};
 use super::pass::Pass;
@@ -202,9 +203,13 @@ impl Reading<'_> {
             let search = Search { people: Members::OutOfSight, most: usize::MAX, ..self.search(pass) };
             let mut ids = self.cx.store.vanished(search, Arc::clone(met)).await?.ids;
             fastrand::shuffle(&mut ids);
-            for id in ids.into_iter().take(LOOKED_UP) {
+            for id in ids {
                 if self.cx.stop.is_requested() {
                     return Ok(Some(Ended::Stopped));
+                }
+                let left = |left: u64| left.checked_sub(1);
+                if self.cx.look_ups_left.fetch_update(Relaxed, Relaxed, left).is_err() {
+                    break;
                 }
                 match self.record(detail, id).await {
                     Ok(None) => gathered.gone.push(id),
@@ -219,8 +224,7 @@ impl Reading<'_> {
 
     /// Whether the list hides nobody.
     fn shows_everybody(&self) -> bool {
-        self.plan.endpoint.hidden.is_none()
-            || self.cx.plain_lists_show_everybody.load(std::sync::atomic::Ordering::Relaxed)
+        self.plan.endpoint.hidden.is_none() || self.cx.plain_lists_show_everybody.load(Relaxed)
     }
 
     /// Which rows are looked for; without their ids, only counted.

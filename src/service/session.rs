@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
@@ -19,6 +19,10 @@ use crate::store::{Access, AccountNote, AccountRow, Place, Store, owner};
 
 /// How often the lease is renewed while pages are far between. A third of its life.
 const RENEWED_EVERY: Duration = Duration::from_secs(15);
+
+/// People whom v3's lists may hide, and who are asked for in one run whether they are still there: two minutes of the
+/// limit at most.
+const LOOK_UPS: u64 = 200;
 
 /// Everything that is open while work is done.
 pub struct Session {
@@ -239,6 +243,7 @@ impl Session {
             member_recheck: self.member_recheck,
             accept_deletions,
             plain_lists_show_everybody: &proven,
+            look_ups_left: &AtomicU64::new(LOOK_UPS),
         };
         let mut report = match work {
             Work::Run(request) => replication::run(&cx, request).await,

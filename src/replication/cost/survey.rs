@@ -274,7 +274,7 @@ mod tests {
     use crate::replication::{self, Context, Request, Silent, Stop};
     use crate::simulator::{AccountPlan, Simulator, V3_SECRET, V4_KEY};
     use crate::store::{Access, Place};
-    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::{AtomicBool, AtomicU64};
 
     #[test]
     fn a_count_that_may_be_of_active_people_only_decides_up_to_three_tenths_of_a_page() {
@@ -308,6 +308,7 @@ mod tests {
             member_recheck: chrono::TimeDelta::hours(24),
             accept_deletions: false,
             plain_lists_show_everybody: &AtomicBool::new(true),
+            look_ups_left: &AtomicU64::new(0),
         };
         let whole = full.then_some(replication::Whole::Load);
         let request = Request { whole, ..Request::of(objects::ALL.to_vec()) };
