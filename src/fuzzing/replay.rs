@@ -9,7 +9,7 @@ use super::{TARGETS, Target};
 /// Mutations of what is in the corpus, for each target.
 const MUTATIONS: usize = 2_000;
 /// The fuzzer itself holds every input to a tenth of a second; this machine may be busy.
-const LONGEST: Duration = Duration::from_secs(2);
+const LONGEST: Duration = Duration::from_secs(20);
 
 fn corpus(name: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);

@@ -122,13 +122,13 @@ impl Limiter {
         self.state().recall(memory, Instant::now(), time::now().into());
     }
 
-    /// There is no memory of an earlier process. It may have died before it had a place for one, as it may in a loop of
-    /// first starts: a tenth of the limit counts as sent.
+    /// There is no memory of an earlier process. It may have died before it had a place for one, and have asked for the
+    /// account by then: a tenth of the limit counts as sent.
     pub fn recall_nothing(&self) {
         let now = SystemTime::from(time::now());
         let mut state = self.state();
         let second = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let memory = Memory { sent: vec![(second, state.cap.div_ceil(10))], reserved: 0 };
+        let memory = Memory { sent: vec![(second, state.cap / 10)], reserved: 0 };
         state.recall(&memory, Instant::now(), now);
     }
 

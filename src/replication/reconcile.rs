@@ -191,7 +191,8 @@ impl Reading<'_> {
     }
 
     /// Finishes with nothing held back. A list that may hide people says nothing of those who are out of sight: they are
-    /// there, or deleted, and nobody notices. Some of them are asked for one by one, others by the next reconcile.
+    /// there, or deleted, and nobody notices. Some of them are asked for one by one, others by the next reconcile; where
+    /// that does not work, or somebody asks us to stop, it is no reason to keep the list from being complete.
     async fn finish_without_the_deleted(
         &mut self,
         pass: &Pass,
@@ -204,18 +205,22 @@ impl Reading<'_> {
             let mut ids = self.cx.store.vanished(search, Arc::clone(met)).await?.ids;
             fastrand::shuffle(&mut ids);
             for id in ids {
-                if self.cx.stop.is_requested() {
-                    return Ok(Some(Ended::Stopped));
-                }
-                let left = |left: u64| left.checked_sub(1);
-                if self.cx.look_ups_left.fetch_update(Relaxed, Relaxed, left).is_err() {
+                let one_less = |left: u64| left.checked_sub(1);
+                if self.cx.look_ups_left.fetch_update(Relaxed, Relaxed, one_less).is_err() {
                     break;
                 }
-                match self.record(detail, id).await {
+                let looked_up = tokio::select! {
+                    biased;
+                    () = self.cx.stop.requested() => break,
+                    looked_up = self.record(detail, id) => looked_up,
+                };
+                match looked_up {
                     Ok(None) => gathered.gone.push(id),
                     Ok(Some(_)) => {}
-                    Err(error) if is_about_this_row(error.kind()) => {}
-                    Err(error) => return Err(error),
+                    Err(error) => {
+                        tracing::debug!("{id} could not be looked up: {}", error.one_line());
+                        break;
+                    }
                 }
             }
         }

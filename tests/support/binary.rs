@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
 /// Longer than any of these processes may take; one that hangs fails its test instead of holding it up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How the program is called.
 #[derive(Debug, Clone)]
