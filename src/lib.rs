@@ -20,7 +20,7 @@
 //! | [`model`] | the ten objects as declarations; record → row |
 //! | [`error`] | one error type; one table says what each kind means |
 //! | [`chaos`] | places to die at, bugs to plant and simulated days, for tests; empty in every release |
-//! | `fuzzing` | what must hold whatever is sent to us, for the fuzzer and its replay; in no release |
+//! | `fuzzing` | what must hold whatever is sent to us, for the fuzzer and its replay; only with the feature of that name |
 //! | [`simulator`] | a local Kit API with a journal of truth; imports nothing from the others |
 //!
 //! Objects are data: a declaration in [`model::objects`] names the lists of both API versions, the columns

@@ -31,11 +31,6 @@ pub(crate) const fn now() -> Option<std::time::SystemTime> {
 }
 
 #[inline(always)]
-pub(crate) const fn is_simulated() -> bool {
-    false
-}
-
-#[inline(always)]
 pub(crate) fn in_place<T, F: Future<Output = T>>(work: F) -> F {
     work
 }

@@ -23,12 +23,12 @@ mod armed;
 #[cfg(feature = "chaos")]
 pub use armed::{Days, Order, simulate};
 #[cfg(feature = "chaos")]
-pub(crate) use armed::{breaks, few, in_place, is_simulated, now, planted, reach};
+pub(crate) use armed::{breaks, few, in_place, now, planted, reach};
 
 #[cfg(not(feature = "chaos"))]
 mod disarmed;
 #[cfg(not(feature = "chaos"))]
-pub(crate) use disarmed::{breaks, few, in_place, is_simulated, now, planted, reach};
+pub(crate) use disarmed::{breaks, few, in_place, now, planted, reach};
 
 #[cfg(all(feature = "chaos", not(debug_assertions)))]
 compile_error!(

@@ -116,6 +116,11 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// Whether the list may hide people who are not active: until it is known that such lists show everybody.
+    pub fn may_hide_people(&self, lists_show_everybody: bool) -> bool {
+        self.hidden.is_some() && !lists_show_everybody
+    }
+
     const fn new(path: &'static str, list: &'static str, paging: Paging) -> Self {
         Endpoint {
             path,

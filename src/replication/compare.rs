@@ -134,10 +134,7 @@ impl Comparison<'_> {
             object,
             partition: partition.to_owned(),
             only: endpoint.shows_only,
-            people: match endpoint.hidden {
-                Some(_) if !self.lists_show_everybody => Members::InSight,
-                _ => Members::Everybody,
-            },
+            people: Members::of_a_list(endpoint.may_hide_people(self.lists_show_everybody)),
             before: crate::model::time::now() - self.visibility_lag,
             after: i64::MIN,
             most: 0,

@@ -14,6 +14,7 @@ pub mod plan;
 mod progress;
 mod reconcile;
 mod stop;
+mod tally;
 mod walk;
 #[cfg(test)]
 mod watermark_model;
@@ -34,15 +35,12 @@ use crate::chaos::{self, Place};
 use crate::error::{Error, Kind, Result};
 use crate::kit::{Expected, Meter, Patience};
 use crate::model::{ApiVersion, Object, Source, objects};
-use crate::store::{Counts, Outcome, Store, Swept};
+use crate::store::{Counts, Outcome, Store};
 use plan::{ObjectPlan, Parent, PartitionPlan, Stillness};
+use tally::Tally;
 
 /// Partitions read side by side. More of them hides latency, it does not raise the rate: the limiter is shared.
 const SIDE_BY_SIDE: usize = 4;
-
-/// So many refused parents, and none that was read, mean that the object is refused as a whole. One alone does
-/// not keep the others from being read.
-const REFUSALS: usize = 3;
 
 /// What a run is asked to do.
 #[derive(Debug, Clone)]
@@ -424,85 +422,6 @@ async fn rejected_key(cx: &Context<'_>, meter: &Meter) -> Option<Error> {
 /// `tags/42`, or `tags` for a whole list.
 fn subject(object: &Object, partition: &str) -> String {
     if partition.is_empty() { object.name.to_owned() } else { format!("{}/{partition}", object.name) }
-}
-
-/// What the partitions of an object have brought so far.
-#[derive(Default)]
-struct Tally {
-    brought: Brought,
-    hidden_left: Vec<String>,
-    stopped: bool,
-    /// Partitions that were read, or read as far as a stop allowed.
-    read: usize,
-    /// Partitions that Kit refuses to this account.
-    refused: usize,
-    /// Rows that were not met and left alone.
-    held: u64,
-    /// Partitions that failed.
-    failed: usize,
-    first: Option<Error>,
-    fatal: Option<Error>,
-}
-
-impl Tally {
-    fn take(&mut self, object: &Object, partition: &str, result: Result<(Ended, Brought)>) {
-        match result {
-            Ok((ended, brought)) => {
-                self.brought.pages += brought.pages;
-                self.brought.records += brought.records;
-                self.brought.written += brought.written;
-                self.read += 1;
-                if let Some(held) = brought.held {
-                    self.held += held.count;
-                    self.first.get_or_insert_with(|| held.error().about(subject(object, partition)));
-                }
-                match ended {
-                    Ended::Complete => {}
-                    Ended::HiddenLeft => self.hidden_left.push(partition.to_owned()),
-                    Ended::Stopped => self.stopped = true,
-                }
-            }
-            Err(error) if error.kind() == Kind::SourceNotFound && object.parent().is_some() => {}
-            Err(error) => {
-                self.failed += 1;
-                self.refused += usize::from(error.kind() == Kind::SourceRefused);
-                if error.kind().policy().others_go_on {
-                    self.first.get_or_insert(error);
-                } else {
-                    self.fatal.get_or_insert(error);
-                }
-            }
-        }
-    }
-
-    /// Whether there is no point in beginning another partition.
-    fn is_over(&self, cx: &Context<'_>) -> bool {
-        let refused = self.read == 0 && self.refused >= REFUSALS;
-        self.fatal.is_some() || refused || self.stopped || cx.stop.is_requested()
-    }
-
-    /// What the run did about vanished rows of all partitions.
-    fn swept(&self, plan: &ObjectPlan) -> Swept {
-        match (plan.reconcile_requested || plan.mode == Mode::Reconcile, self.held) {
-            (false, _) => Swept::No,
-            (true, 0) => Swept::Clean,
-            (true, held) => Swept::Held(held),
-        }
-    }
-
-    fn outcome(&self, cx: &Context<'_>) -> Outcome {
-        if self.fatal.is_none() && self.refused > 0 && self.read == 0 {
-            Outcome::Unavailable
-        } else if self.fatal.is_some() || self.failed > 0 {
-            Outcome::Failed
-        } else if self.stopped || !self.hidden_left.is_empty() || cx.stop.is_requested() {
-            Outcome::Stopped
-        } else if self.brought.written.quarantined > 0 || self.held > 0 {
-            Outcome::Incomplete
-        } else {
-            Outcome::Complete
-        }
-    }
 }
 
 /// One line per run and object.

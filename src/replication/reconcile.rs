@@ -200,7 +200,7 @@ impl Reading<'_> {
         met: &Arc<Met>,
     ) -> Result<Option<Ended>> {
         let person = objects::SUBSCRIBERS.endpoint(self.cx.kit.version()).map(|endpoint| &endpoint.gone);
-        if let (false, Some(Gone::Record(detail))) = (self.shows_everybody(), person) {
+        if let (true, Some(Gone::Record(detail))) = (self.may_hide_people(), person) {
             let search = Search { people: Members::OutOfSight, most: usize::MAX, ..self.search(pass) };
             let mut ids = self.cx.store.vanished(search, Arc::clone(met)).await?.ids;
             fastrand::shuffle(&mut ids);
@@ -227,9 +227,8 @@ impl Reading<'_> {
         self.finish(pass, gathered, Swept::Clean).await
     }
 
-    /// Whether the list hides nobody.
-    fn shows_everybody(&self) -> bool {
-        self.plan.endpoint.hidden.is_none() || self.cx.plain_lists_show_everybody.load(Relaxed)
+    fn may_hide_people(&self) -> bool {
+        self.plan.endpoint.may_hide_people(self.cx.plain_lists_show_everybody.load(Relaxed))
     }
 
     /// Which rows are looked for; without their ids, only counted.
@@ -239,7 +238,7 @@ impl Reading<'_> {
             object: self.plan.object,
             partition: self.partition.partition.clone(),
             only: endpoint.shows_only,
-            people: if self.shows_everybody() { Members::Everybody } else { Members::InSight },
+            people: Members::of_a_list(self.may_hide_people()),
             before: pass.reading().opened_at - self.cx.visibility_lag,
             after: i64::MIN,
             most: 0,

@@ -1,6 +1,7 @@
 //! The only door to the database. Rows and the position behind them are written in one transaction
 //! ([`Store::commit_page`]); no transaction is open while a request to Kit is under way.
 
+mod commit;
 mod compare;
 mod connection;
 mod dialect;
@@ -29,6 +30,7 @@ mod sweep;
 mod tables;
 mod transaction;
 
+pub use commit::Commit;
 pub use compare::Compared;
 pub use connection::{Access, Place};
 pub use dialect::Dialect;
@@ -53,32 +55,9 @@ use std::sync::Arc;
 use crate::chaos::{self, Place as At};
 use crate::error::{Error, Kind, Result};
 use crate::model::time::now;
-use crate::model::{Batch, Object, Person, Quarantined, Row, Time};
+use crate::model::{Object, Quarantined, Row, Time};
 use connection::{Connection, Then, then};
 use transaction::{Line, Work};
-
-/// One page, or a run of pages of one pass, and the position behind it.
-#[derive(Debug, Clone)]
-pub struct Commit {
-    /// Whose rows.
-    pub object: &'static Object,
-    /// Parent's id, or empty.
-    pub partition: String,
-    /// The rows.
-    pub batch: Arc<Batch>,
-    /// Pages they came in.
-    pub pages: u64,
-    /// The position.
-    pub progress: Progress,
-    /// What the position was made under.
-    pub fingerprint: String,
-    /// The run it belongs to, and its requests and repeated requests so far.
-    pub run: (i64, u64, u64),
-    /// Keys met, where vanished rows are to be looked for behind the pass.
-    pub met: MetStep,
-    /// Ids of the partition's rows that are gone at Kit; what cannot be without them goes with them.
-    pub gone: Vec<i64>,
-}
 
 /// The mirror's database: one connection, one writer.
 ///
@@ -245,7 +224,7 @@ impl Store {
         let first = self
             .transaction(move |connection| {
                 let commit = Arc::clone(&plain);
-                Box::pin(async move { write_commit(connection, &commit, false).await })
+                Box::pin(async move { commit::write(connection, &commit, false).await })
             })
             .await;
         match first {
@@ -257,7 +236,7 @@ impl Store {
                 );
                 self.transaction(move |connection| {
                     let commit = Arc::clone(&commit);
-                    Box::pin(async move { write_commit(connection, &commit, true).await })
+                    Box::pin(async move { commit::write(connection, &commit, true).await })
                 })
                 .await
             }
@@ -280,7 +259,7 @@ impl Store {
             let (partition, notes) = (partition.clone(), notes.clone());
             Box::pin(async move {
                 let forgotten = forgotten::everybody(connection).await?;
-                let notes = without(&forgotten, object, &notes);
+                let notes = commit::without(&forgotten, object, &notes);
                 quarantine::write(connection, object, &partition, &notes, now()).await
             })
         })
@@ -664,90 +643,6 @@ impl Store {
     {
         self.line.read(work).await
     }
-}
-
-async fn write_commit(connection: &mut Connection, commit: &Commit, careful: bool) -> Result<Written> {
-    let now = now();
-    let (written, change) = write_rows(connection, commit, careful, now).await?;
-    write_position(connection, commit, change, now).await?;
-    write_counts(connection, commit, &written).await?;
-    chaos::reach(At::PageWritten).await;
-    Ok(written)
-}
-
-/// What a commit brings to the tables, and by how many live rows its partition changes.
-async fn write_rows(
-    connection: &mut Connection,
-    commit: &Commit,
-    careful: bool,
-    now: Time,
-) -> Result<(Written, i64)> {
-    refuse_orphans(connection, commit).await?;
-    // Read in every commit: somebody may have been forgotten since the page was asked for.
-    let forgotten = match commit.object.person_column(Person::Id) {
-        Some(_) => forgotten::everybody(connection).await?,
-        None => People::default(),
-    };
-    let (mut written, refused) =
-        rows::write(connection, commit.object, &commit.batch.rows, &forgotten, now, careful).await?;
-    chaos::reach(At::RowsWritten).await;
-    let notes = [without(&forgotten, commit.object, &commit.batch.quarantined), refused].concat();
-    quarantine::write(connection, commit.object, &commit.partition, &notes, now).await?;
-    chaos::reach(At::QuarantineWritten).await;
-    written.quarantined = notes.len() as u64;
-    let (own, all) = sweep::mark(connection, commit.object, &commit.partition, &commit.gone, now).await?;
-    chaos::reach(At::TombstonesWritten).await;
-    written.deleted = all;
-    met::apply(connection, commit.object, &commit.partition, &commit.met).await?;
-    chaos::reach(At::MetWritten).await;
-    Ok((written, (written.inserted + written.revived) as i64 - own as i64))
-}
-
-/// A parent may have been marked as gone since the page of its members was asked for; they would come to life again, and
-/// nobody would read their list any more.
-async fn refuse_orphans(connection: &mut Connection, commit: &Commit) -> Result<()> {
-    let (Some(parent), Ok(id)) = (commit.object.parent(), commit.partition.parse()) else { return Ok(()) };
-    if rows::is_gone(connection, parent, id).await? {
-        return Err(Error::new(
-            Kind::SourceNotFound,
-            format!("{} {id} was marked as gone meanwhile", parent.name),
-        ));
-    }
-    Ok(())
-}
-
-async fn write_position(connection: &mut Connection, commit: &Commit, change: i64, now: Time) -> Result<()> {
-    let Commit { object, partition, progress, fingerprint, .. } = commit;
-    state::advance(connection, object, partition, progress, fingerprint, change, now).await?;
-    #[cfg(feature = "chaos")]
-    if chaos::planted(chaos::Bug::EarlyWatermark) {
-        planted::early_watermark(connection, (object.name, partition), progress, fingerprint, now).await?;
-    }
-    chaos::reach(match progress {
-        Progress::More { .. } => At::CheckpointWritten,
-        Progress::Done { .. } => At::WatermarkWritten,
-    })
-    .await;
-    Ok(())
-}
-
-async fn write_counts(connection: &mut Connection, commit: &Commit, written: &Written) -> Result<()> {
-    let step = Counts {
-        pages: commit.pages,
-        rows_read: commit.batch.read as u64,
-        rows_inserted: written.inserted,
-        rows_updated: written.updated,
-        rows_deleted: written.deleted,
-        rows_quarantined: written.quarantined,
-        ..Counts::default()
-    };
-    let (run, requests, retries) = commit.run;
-    state::count_run(connection, run, (requests, retries), &step).await
-}
-
-/// Notes but those about people who are forgotten.
-fn without(forgotten: &People, object: &Object, notes: &[Quarantined]) -> Vec<Quarantined> {
-    notes.iter().filter(|note| !quarantine::is_of(object, note, forgotten)).cloned().collect()
 }
 
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {

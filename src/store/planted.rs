@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::commit::{Commit, write_counts, write_position, write_rows};
 use super::connection::Connection;
 use super::state::{self, text};
-use super::{Commit, Progress, Store, Written, now, write_counts, write_position, write_rows};
+use super::{Progress, Store, Written, now};
 use crate::chaos::{Bug, planted};
 use crate::error::Result;
 use crate::model::{Time, Value};

@@ -41,6 +41,13 @@ pub enum Members {
     OutOfSight,
 }
 
+impl Members {
+    /// Those of whom a list that was read to its end says whether they are there.
+    pub fn of_a_list(may_hide_people: bool) -> Self {
+        if may_hide_people { Members::InSight } else { Members::Everybody }
+    }
+}
+
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Vanished {

@@ -54,7 +54,7 @@ enum Attempt<T> {
 impl Line {
     /// Opens the first connection.
     pub(super) async fn open(place: &Place, access: Access) -> Result<Self> {
-        let connection = opened(place, access).await?;
+        let connection = chaos::in_place(Connection::open(place, access)).await?;
         let wire = Wire { place: place.clone(), connection: Some(connection), commits: (0, 0) };
         Ok(Line(Arc::new(Mutex::new(wire))))
     }
@@ -143,7 +143,7 @@ impl Line {
     {
         let mut wire = Arc::clone(&self.0).lock_owned().await;
         owned_task(async move {
-            let result = waited(work(wire.connected().await?)).await;
+            let result = chaos::in_place(work(wire.connected().await?)).await;
             wire.drop_if_lost(result)
         })
         .await
@@ -154,7 +154,7 @@ impl Line {
         if let Ok(wire) = Arc::try_unwrap(self.0)
             && let Some(connection) = wire.into_inner().connection
         {
-            waited(connection.close()).await;
+            chaos::in_place(connection.close()).await;
         }
     }
 }
@@ -164,7 +164,7 @@ impl Wire {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             // Not `Create`: a file that was removed under our feet is not made anew, empty.
-            None => opened(&self.place, Access::Existing).await?,
+            None => chaos::in_place(Connection::open(&self.place, Access::Existing)).await?,
         };
         Ok(self.connection.insert(connection))
     }
@@ -299,23 +299,10 @@ fn kept<T>(unknown: Option<T>, error: Error) -> Attempt<T> {
 /// Waits for an answer, but not for ever: a server behind a cut line may never send one. The connection is then
 /// dropped, never used again.
 async fn answered<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    if chaos::is_simulated() {
-        return chaos::in_place(work).await;
-    }
-    match tokio::time::timeout(UNANSWERED, work).await {
+    match tokio::time::timeout(UNANSWERED, chaos::in_place(work)).await {
         Ok(result) => result,
         Err(_) => Err(super::connection::unanswered(UNANSWERED)),
     }
-}
-
-/// A connection.
-async fn opened(place: &Place, access: Access) -> Result<Connection> {
-    waited(Connection::open(place, access)).await
-}
-
-/// Waits for the database.
-async fn waited<T>(work: impl Future<Output = T>) -> T {
-    if chaos::is_simulated() { chaos::in_place(work).await } else { work.await }
 }
 
 /// How much longer something is tried again.

@@ -111,10 +111,13 @@ async fn settings_of_the_server_make_no_difference() {
             }
         };
         let binary = Binary::of(&mirror, &serving, api);
-        let ran = [binary.run(&["sync"]).await, binary.run(&["sync", "--full"]).await];
+        let both =
+            tokio::spawn(async move { [binary.run(&["sync"]).await, binary.run(&["sync", "--full"]).await] });
+        let ran = both.await;
         // Whatever came of it: others are on this server as well.
         server.execute(&back).await;
         server.close().await;
+        let ran = ran.expect("both end");
         let aside = mirror.number("select count(*) from sync_quarantine").await;
         for ran in ran {
             assert!(ran.code == 0 || (ran.code == 5 && aside > 0), "{}", ran.stderr);

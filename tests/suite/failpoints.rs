@@ -1,9 +1,8 @@
 //! Dead at a place in the code that is named: what the death left is true as far as it goes, and the next run makes it
 //! whole. With the real program and the real drivers, on every engine.
 
-use super::resume::{is_true_as_far_as_it_goes, left};
 use crate::support::judge::Strictness;
-use crate::support::{Api, Binary, Judge, Mirror, kit};
+use crate::support::{Api, Binary, Judge, Mirror, kit, oracle, round};
 use futures_util::StreamExt as _;
 use kitmirror::chaos::Place;
 use kitmirror::simulator::AccountPlan;
@@ -26,8 +25,8 @@ async fn a_run_that_dies_at_any_place_loses_nothing() {
 /// K-02, K-01, M11, M30, O2, O4. At each place a later time, as far as a run comes by so often.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_dies_later_on_loses_nothing() {
-    let deaths = (0..repeats()).flat_map(|round| {
-        let later = move |at: usize| 3 + 4 * round + (at as u64 + round) % 3;
+    let deaths = (round()..round() + repeats()).flat_map(|round| {
+        let later = move |at: usize| 2 + (at as u64 * 7 + round * 3) % 11;
         let all = Place::ALL.iter().enumerate();
         all.map(move |(at, place)| (*place, later(at), Api::VERSIONS[(at + 1) % 2]))
     });
@@ -52,7 +51,7 @@ async fn dead_and_resumed(place: Place, nth: u64, api: Api) -> bool {
     let binary = Binary::of(&mirror, &serving, api);
     let dying = binary.clone().set("CHAOS_FAILPOINT", format!("{}@{nth}", place.name()));
     let died = dying.run(&["sync"]).await.code == ABORTED;
-    is_true_as_far_as_it_goes(&left(&mirror).await, &sim, api);
+    oracle::judge_what_was_left(&mirror, &sim, api).await;
     binary.run(&["sync"]).await.ended_with(0);
     Judge::compare(&mirror, &sim, api, Strictness::Equal).await.agrees();
     assert_eq!(mirror.number("select count(*) from sync_state where checkpoint is not null").await, 0);

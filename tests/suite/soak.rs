@@ -1,7 +1,7 @@
 //! The service over simulated days: churn all the time, outages, take-overs. Judged at the end, when all is quiet.
 
 use crate::support::judge::Strictness;
-use crate::support::{Api, Binary, Judge, Mirror, kit};
+use crate::support::{Api, Binary, Judge, Mirror, kit, round};
 use chrono::TimeDelta;
 use fastrand::Rng;
 use kitmirror::simulator::{AccountPlan, Fault, Simulator};
@@ -19,7 +19,7 @@ fn length() -> Duration {
 
 /// After every request of the service something has happened, and an hour has gone by.
 fn live(sim: &Simulator) {
-    let chance = Arc::new(Mutex::new(Rng::with_seed(0x50a4)));
+    let chance = Arc::new(Mutex::new(Rng::with_seed(0x50a4 + round())));
     let clock = sim.clock().clone();
     sim.every_request("", 1, move |account| {
         let mut chance = chance.lock().expect("nobody panicked with it");

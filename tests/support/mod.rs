@@ -6,6 +6,8 @@ pub mod binary;
 pub mod database;
 pub mod judge;
 pub mod mirror;
+#[cfg_attr(not(feature = "chaos"), expect(dead_code, reason = "simulated days need all of it"))]
+pub mod oracle;
 pub mod proxy;
 pub mod scene;
 pub mod server;
@@ -22,6 +24,11 @@ pub use watch::Watch;
 
 use kitmirror::simulator::{AccountPlan, Serving, Simulator};
 use std::time::Duration;
+
+/// Other chances in each round of the long programme.
+pub fn round() -> u64 {
+    std::env::var("KITMIRROR_TEST_SEED").map_or(0, |text| text.parse().expect("a number"))
+}
 
 /// A simulator that answers as fast as it can, and where it listens.
 pub async fn kit(plan: AccountPlan) -> (Simulator, Serving) {

@@ -4,10 +4,9 @@
 
 mod day;
 mod life;
-mod oracle;
 
 use crate::support::judge::{Judge, Strictness};
-use crate::support::{Api, Mirror};
+use crate::support::{Api, Mirror, oracle};
 use chrono::TimeDelta;
 use day::{Day, Reads, Step};
 use kitmirror::chaos::Bug;

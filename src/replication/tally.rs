@@ -1,0 +1,91 @@
+//! What became of an object, counted over its partitions.
+
+use super::extractor::{Brought, Context, Ended};
+use super::plan::{Mode, ObjectPlan};
+use super::subject;
+use crate::error::{Error, Kind, Result};
+use crate::model::Object;
+use crate::store::{Outcome, Swept};
+
+/// So many refused parents, and none that was read, mean that the object is refused as a whole. One alone does
+/// not keep the others from being read.
+const REFUSALS: usize = 3;
+
+/// What the partitions of an object have brought so far.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) brought: Brought,
+    pub(super) hidden_left: Vec<String>,
+    pub(super) stopped: bool,
+    /// Partitions that were read, or read as far as a stop allowed.
+    pub(super) read: usize,
+    /// Partitions that Kit refuses to this account.
+    pub(super) refused: usize,
+    /// Rows that were not met and left alone.
+    pub(super) held: u64,
+    /// Partitions that failed.
+    pub(super) failed: usize,
+    pub(super) first: Option<Error>,
+    pub(super) fatal: Option<Error>,
+}
+
+impl Tally {
+    pub(super) fn take(&mut self, object: &Object, partition: &str, result: Result<(Ended, Brought)>) {
+        match result {
+            Ok((ended, brought)) => {
+                self.brought.pages += brought.pages;
+                self.brought.records += brought.records;
+                self.brought.written += brought.written;
+                self.read += 1;
+                if let Some(held) = brought.held {
+                    self.held += held.count;
+                    self.first.get_or_insert_with(|| held.error().about(subject(object, partition)));
+                }
+                match ended {
+                    Ended::Complete => {}
+                    Ended::HiddenLeft => self.hidden_left.push(partition.to_owned()),
+                    Ended::Stopped => self.stopped = true,
+                }
+            }
+            Err(error) if error.kind() == Kind::SourceNotFound && object.parent().is_some() => {}
+            Err(error) => {
+                self.failed += 1;
+                self.refused += usize::from(error.kind() == Kind::SourceRefused);
+                if error.kind().policy().others_go_on {
+                    self.first.get_or_insert(error);
+                } else {
+                    self.fatal.get_or_insert(error);
+                }
+            }
+        }
+    }
+
+    /// Whether there is no point in beginning another partition.
+    pub(super) fn is_over(&self, cx: &Context<'_>) -> bool {
+        let refused = self.read == 0 && self.refused >= REFUSALS;
+        self.fatal.is_some() || refused || self.stopped || cx.stop.is_requested()
+    }
+
+    /// What the run did about vanished rows of all partitions.
+    pub(super) fn swept(&self, plan: &ObjectPlan) -> Swept {
+        match (plan.reconcile_requested || plan.mode == Mode::Reconcile, self.held) {
+            (false, _) => Swept::No,
+            (true, 0) => Swept::Clean,
+            (true, held) => Swept::Held(held),
+        }
+    }
+
+    pub(super) fn outcome(&self, cx: &Context<'_>) -> Outcome {
+        if self.fatal.is_none() && self.refused > 0 && self.read == 0 {
+            Outcome::Unavailable
+        } else if self.fatal.is_some() || self.failed > 0 {
+            Outcome::Failed
+        } else if self.stopped || !self.hidden_left.is_empty() || cx.stop.is_requested() {
+            Outcome::Stopped
+        } else if self.brought.written.quarantined > 0 || self.held > 0 {
+            Outcome::Incomplete
+        } else {
+            Outcome::Complete
+        }
+    }
+}
