@@ -19,6 +19,9 @@ const BUCKET: Duration = Duration::from_millis(100);
 /// How long the window is halved after a 429 that did not say how long to wait: somebody else uses the key.
 const NARROWED_FOR: Duration = Duration::from_secs(5 * 60);
 
+/// Whoever watches a program that does nothing for longer than this wants to know why.
+const WORTH_A_LINE: Duration = Duration::from_secs(5);
+
 /// Where the limiter's memory outlives the process.
 pub trait Ledger: Send + Sync {
     /// Writes the memory down durably; the next requests are sent only after that.
@@ -90,7 +93,16 @@ impl Limiter {
             let taken = self.state().take(Instant::now());
             match taken {
                 Ok(()) => break,
-                Err(until) => sleep_until(until).await,
+                Err(until) => {
+                    let wait = until.saturating_duration_since(Instant::now());
+                    if wait >= WORTH_A_LINE {
+                        tracing::info!(
+                            "Waiting {:.0} s for Kit's rate limit, of which earlier requests have used their share",
+                            wait.as_secs_f64()
+                        );
+                    }
+                    sleep_until(until).await;
+                }
             }
         }
         let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -6,7 +6,8 @@ use super::connection::Connection;
 use super::met::{self, MetStep};
 use super::people::People;
 use super::rows::{self, Written};
-use super::state::{self, Counts, Progress};
+use super::runs::{self, Counts};
+use super::state::{self, Progress};
 use super::{forgotten, quarantine, sweep};
 use crate::chaos::{self, Place as At};
 use crate::error::{Error, Kind, Result};
@@ -123,7 +124,7 @@ pub(super) async fn write_counts(
         ..Counts::default()
     };
     let (run, requests, retries) = commit.run;
-    state::count_run(connection, run, (requests, retries), &step).await
+    runs::count_run(connection, run, (requests, retries), &step).await
 }
 
 /// Notes but those about people who are forgotten.

@@ -1,6 +1,7 @@
 //! The only door to the database. Rows and the position behind them are written in one transaction
 //! ([`Store::commit_page`]); no transaction is open while a request to Kit is under way.
 
+mod account;
 mod commit;
 mod compare;
 mod connection;
@@ -21,6 +22,7 @@ mod planted;
 mod proof;
 mod quarantine;
 mod rows;
+mod runs;
 mod schema;
 mod server;
 mod spelling;
@@ -30,6 +32,7 @@ mod sweep;
 mod tables;
 mod transaction;
 
+pub use account::{AccountNote, AccountRow};
 pub use commit::Commit;
 pub use compare::Compared;
 pub use connection::{Access, Place};
@@ -43,8 +46,9 @@ pub use migrate::{Migrated, latest, script};
 pub use people::{People, Who};
 pub use proof::Trace;
 pub use rows::Written;
+pub use runs::{Counts, Outcome};
 pub use schema::{Difference, relation_names};
-pub use state::{AccountNote, AccountRow, Counts, Outcome, Progress, State, Swept, Whole};
+pub use state::{Progress, State, Swept, Whole};
 pub use status::{Glance, MirrorStatus, ObjectStatus, Run};
 pub use sweep::{Members, Search, Vanished};
 
@@ -448,7 +452,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn account(&self) -> Result<Option<AccountRow>> {
-        self.read(|connection| Box::pin(async move { state::account(connection).await })).await
+        self.read(|connection| Box::pin(async move { account::account(connection).await })).await
     }
 
     /// Writes which account the mirror belongs to.
@@ -458,7 +462,7 @@ impl Store {
     pub async fn set_account(&self, row: AccountRow) -> Result<()> {
         self.transaction(move |connection| {
             let row = row.clone();
-            Box::pin(async move { state::set_account(connection, &row, now()).await })
+            Box::pin(async move { account::set_account(connection, &row, now()).await })
         })
         .await
     }
@@ -468,7 +472,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn note(&self, note: AccountNote) -> Result<Option<String>> {
-        self.read(move |connection| Box::pin(async move { state::note(connection, note).await })).await
+        self.read(move |connection| Box::pin(async move { account::note(connection, note).await })).await
     }
 
     /// Writes a note about the account (JSON).
@@ -478,7 +482,7 @@ impl Store {
     pub async fn set_note(&self, note: AccountNote, json: String) -> Result<()> {
         self.transaction(move |connection| {
             let json = json.clone();
-            Box::pin(async move { state::set_note(connection, note, &json).await })
+            Box::pin(async move { account::set_note(connection, note, &json).await })
         })
         .await
     }
@@ -565,7 +569,7 @@ impl Store {
     /// Those of the database.
     pub async fn begin_run(&self, object: &'static Object, mode: &'static str) -> Result<i64> {
         self.transaction(move |connection| {
-            Box::pin(async move { state::begin_run(connection, object.name, mode, now()).await })
+            Box::pin(async move { runs::begin_run(connection, object.name, mode, now()).await })
         })
         .await
     }
@@ -585,7 +589,7 @@ impl Store {
         self.transaction(move |connection| {
             let error = error.clone();
             Box::pin(async move {
-                state::end_run(connection, run, mode, outcome, meter, error.as_deref(), now()).await
+                runs::end_run(connection, run, mode, outcome, meter, error.as_deref(), now()).await
             })
         })
         .await
@@ -596,10 +600,8 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn forget_old(&self) -> Result<()> {
-        self.transaction(move |connection| {
-            Box::pin(async move { state::forget_old(connection, now()).await })
-        })
-        .await
+        self.transaction(move |connection| Box::pin(async move { runs::forget_old(connection, now()).await }))
+            .await
     }
 
     /// Runs a query and gives its cells as text, for showing results to people.

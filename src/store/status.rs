@@ -152,7 +152,7 @@ pub(super) async fn read(connection: &mut Connection) -> Result<MirrorStatus> {
         .collect();
     let order = objects::names();
     all.sort_by_key(|status| order.iter().position(|name| *name == status.object));
-    let account = super::state::account(connection).await?;
+    let account = super::account::account(connection).await?;
     Ok(MirrorStatus {
         account: account.as_ref().and_then(|row| row.name.clone()),
         api_version: account.and_then(|row| row.api_version),

@@ -1,6 +1,7 @@
 //! Every object has a recorded answer of each API version, and every record in it maps to a row: what the
 //! compiler cannot check about a declaration, these do.
 
+use crate::support::project;
 use kitmirror::kit;
 use kitmirror::model::row::Mapping;
 use kitmirror::model::{ApiVersion, From, Object, Source, Time, Value, objects};
@@ -13,13 +14,12 @@ fn partition(object: &Object) -> &'static str {
 
 fn rows(object: &'static Object, version: ApiVersion) -> Option<kitmirror::model::Batch> {
     let endpoint = object.endpoint(version)?;
-    let path = format!("{}/tests/recorded/{version}/{}.json", env!("CARGO_MANIFEST_DIR"), object.name);
-    let body = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let page = kit::parse(body, endpoint.list, endpoint.paging, Time::UNIX_EPOCH)
+    let path = format!("tests/recorded/{version}/{}.json", object.name);
+    let recorded = project::text(&path);
+    let page = kit::parse(recorded.clone(), endpoint.list, endpoint.paging, Time::UNIX_EPOCH)
         .or_else(|_| {
             // The few records that stand for a page do not match the totals beside them.
-            let body = std::fs::read_to_string(&path).unwrap_or_default();
-            kit::parse(body, endpoint.list, kitmirror::model::Paging::Single, Time::UNIX_EPOCH)
+            kit::parse(recorded, endpoint.list, kitmirror::model::Paging::Single, Time::UNIX_EPOCH)
         })
         .unwrap_or_else(|error| panic!("{path}: {error}"));
     let mapping = Mapping::new(object, endpoint, version, partition(object));

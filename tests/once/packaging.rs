@@ -1,6 +1,7 @@
 //! What is shipped beside the program: image, compose file, manifests, unit, alerts, dashboard. The commands, settings,
 //! files and metrics that they name must exist. `tests/image` builds the image where there is a container engine.
 
+use crate::support::project::text;
 use crate::support::scene::few;
 use crate::support::{Api, Binary, Mirror, kit};
 use kitmirror::config::{Environment, Input, load};
@@ -403,9 +404,4 @@ fn compose() -> Json {
 /// The documents of a YAML file, merge keys resolved.
 fn yaml(path: &str) -> Vec<Json> {
     serde_saphyr::from_multiple(&text(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-fn text(path: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

@@ -1,7 +1,7 @@
 //! What can be read off the sources: who may do what in them, and whose code comes with them.
 
+use crate::support::project::{sources, text};
 use crate::support::server::GRANTS;
-use std::path::{Path, PathBuf};
 
 /// Who makes a statement of text says so with this word, and is to be found in one place.
 const SAFE: &str = "AssertSqlSafe";
@@ -10,14 +10,13 @@ const SAFE: &str = "AssertSqlSafe";
 /// values beside it.
 #[test]
 fn statements_are_made_of_text_in_one_place_only() {
-    let door = root().join("src/store/connection");
-    let (inside, outside): (Vec<PathBuf>, Vec<PathBuf>) =
-        sources("src").into_iter().partition(|path| path.starts_with(&door));
-    assert!(inside.iter().any(|path| read(path).contains(SAFE)), "the door is where it was");
-    for path in outside {
-        let source = read(&path);
+    let is_the_door = |name: &str| name.starts_with("src/store/connection");
+    let (inside, outside): (Vec<_>, Vec<_>) =
+        sources("src").into_iter().partition(|(name, _)| is_the_door(name));
+    assert!(inside.iter().any(|(_, source)| source.contains(SAFE)), "the door is where it was");
+    for (name, source) in outside {
         for word in [SAFE, "sqlx::query(", "sqlx::query_", "raw_sql", "QueryBuilder"] {
-            assert!(!source.contains(word), "{word} in {}", path.display());
+            assert!(!source.contains(word), "{word} in {name}");
         }
     }
 }
@@ -25,7 +24,7 @@ fn statements_are_made_of_text_in_one_place_only() {
 /// D-14. The lease knows one clock: the database's.
 #[test]
 fn the_lease_asks_no_clock_of_ours() {
-    let source = read(&root().join("src/store/lease.rs"));
+    let source = text("src/store/lease.rs");
     let program = source.split("#[cfg(test)]").next().unwrap_or_default();
     assert!(
         program.contains("dialect.now()") && program.contains("now_plus_seconds()"),
@@ -39,10 +38,10 @@ fn the_lease_asks_no_clock_of_ours() {
 /// S-21. No unsafe code of our own.
 #[test]
 fn unsafe_code_is_forbidden() {
-    assert!(read(&root().join("Cargo.toml")).contains("\nunsafe_code = \"forbid\"\n"));
-    for path in ["src", "tests", "benches"].into_iter().flat_map(sources) {
+    assert!(text("Cargo.toml").contains("\nunsafe_code = \"forbid\"\n"));
+    for (name, source) in ["src", "tests", "benches"].into_iter().flat_map(sources) {
         let allowed = concat!("allow(unsafe", "_code)");
-        assert!(!read(&path).contains(allowed), "{}", path.display());
+        assert!(!source.contains(allowed), "{name}");
     }
 }
 
@@ -50,7 +49,7 @@ fn unsafe_code_is_forbidden() {
 /// messages no value can break.
 #[test]
 fn dependencies_are_locked_to_the_byte_and_come_from_one_place() {
-    let lock = read(&root().join("Cargo.lock"));
+    let lock = text("Cargo.lock");
     let packages: Vec<&str> = lock.split("[[package]]").skip(1).collect();
     assert!(packages.len() > 100, "{}", packages.len());
     let value = |package: &str, key: &str| -> Option<String> {
@@ -74,13 +73,13 @@ fn dependencies_are_locked_to_the_byte_and_come_from_one_place() {
         // RUSTSEC-2023-0071, for which there is no remedy.
         assert_ne!(name, "rsa");
     }
-    assert!(read(&root().join(".ci/run")).contains("--locked"));
+    assert!(text(".ci/run").contains("--locked"));
 }
 
 /// S-21. An advisory that is left out has its reason and the day by which it is looked at again.
 #[test]
 fn an_advisory_is_left_out_with_its_reason_and_for_a_time_only() {
-    assert_eq!(without_reason_or_day(&read(&root().join("deny.toml"))), Vec::<String>::new());
+    assert_eq!(without_reason_or_day(&text("deny.toml")), Vec::<String>::new());
     let with =
         |line: &str| without_reason_or_day(&format!("[advisories]\nignore = [\n    {line}\n]\n")).len();
     assert_eq!(with("{ id = \"RUSTSEC-2023-0071\", reason = \"never reached\" }, # until 2026-12-31"), 0);
@@ -91,7 +90,7 @@ fn an_advisory_is_left_out_with_its_reason_and_for_a_time_only() {
 /// S-13. What the role of the tests may do is what the front page says that the program needs.
 #[test]
 fn the_front_page_grants_what_the_tests_have() {
-    let page = read(&root().join("README.md"));
+    let page = text("README.md");
     assert!(page.contains(&format!("grant {GRANTS} on analytics.* to")), "MySQL");
     assert!(page.contains("grant connect, create on database analytics to"), "PostgreSQL");
     let words = GRANTS.split(", ");
@@ -119,29 +118,4 @@ fn without_reason_or_day(configuration: &str) -> Vec<String> {
         chrono::NaiveDate::parse_from_str(&day, "%Y-%m-%d").is_ok()
     };
     left_out.filter(|line| !(line.contains("reason = \"") && day(line))).map(str::to_owned).collect()
-}
-
-/// All sources in a folder.
-fn sources(folder: &str) -> Vec<PathBuf> {
-    let (mut folders, mut all) = (vec![root().join(folder)], Vec::new());
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                all.push(path);
-            }
-        }
-    }
-    assert!(!all.is_empty());
-    all
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn read(path: &Path) -> String {
-    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

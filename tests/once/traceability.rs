@@ -1,8 +1,8 @@
 //! Every id of `tests/catalogue.md` that is tested has a test that bears it, and every test that bears an id bears one
 //! of these.
 
+use crate::support::project::{sources, text};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 /// The groups of ids: what stands before the number, and how many there are. A row that is lost from the page is missed.
 const GROUPS: [(&str, usize); 14] = [
@@ -31,8 +31,8 @@ type Borne = BTreeMap<String, Vec<String>>;
 fn every_id_of_the_catalogue_has_a_test_or_a_reason() {
     let catalogue = catalogue(&text("tests/catalogue.md"));
     let mut borne = Borne::new();
-    for folder in ["src", "tests"] {
-        gather(&root().join(folder), &mut borne);
+    for (name, source) in ["src", "tests"].into_iter().flat_map(sources) {
+        read(&source, &name, &mut borne);
     }
     let complaints = complaints(&catalogue, &borne);
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
@@ -129,22 +129,6 @@ fn catalogue(page: &str) -> BTreeMap<String, String> {
     all
 }
 
-/// The ids that the tests in a folder bear.
-fn gather(folder: &Path, borne: &mut Borne) {
-    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            gather(&path, borne);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let source = std::fs::read_to_string(&path).expect("a source can be read");
-            let name = path.strip_prefix(root()).expect("within this folder").display().to_string();
-            read(&source, &name, borne);
-        }
-    }
-}
-
 /// The ids in the doc comments of the tests of a source.
 fn read(source: &str, file: &str, borne: &mut Borne) {
     let (mut ids, mut is_test) = (BTreeSet::new(), false);
@@ -175,12 +159,4 @@ fn is_id(word: &str) -> bool {
         word.strip_prefix(group)
             .is_some_and(|number| number.len() == 2 && number.bytes().all(|byte| byte.is_ascii_digit()))
     })
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn text(path: &str) -> String {
-    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }

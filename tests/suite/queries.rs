@@ -2,13 +2,14 @@
 //! targets compare with one snapshot per version of the API.
 
 use crate::ENGINE;
+use crate::support::project;
 use crate::support::{Api, Engine, Scene};
 use chrono::{DateTime, TimeDelta, Utc};
 use kitmirror::model::objects;
 use kitmirror::simulator::{Account, AccountPlan, NewSubscriber};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Folders of queries that are one text for all engines, or one of its own for each.
 const FOR_ALL: &str = "all";
@@ -64,8 +65,7 @@ fn every_query_leaves_out_what_is_gone() {
 
 /// The queries that the README shows, which are for SQLite.
 pub fn on_the_front_page() -> Vec<(String, String)> {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let page = std::fs::read_to_string(page).expect("the front page");
+    let page = project::text("README.md");
     let blocks = page.split("```sql\n").skip(1).filter_map(|rest| rest.split("```").next());
     let queries = blocks.filter(|sql| sql.starts_with("select ") || sql.starts_with("with "));
     queries.map(|sql| ("README.md".to_owned(), sql.to_owned())).collect()
@@ -175,5 +175,5 @@ fn shipped(kind: &str) -> BTreeMap<String, String> {
 }
 
 fn folder(kind: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/queries").join(kind)
+    project::path("docs/queries").join(kind)
 }

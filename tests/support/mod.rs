@@ -8,6 +8,7 @@ pub mod judge;
 pub mod mirror;
 #[cfg_attr(not(feature = "chaos"), expect(dead_code, reason = "simulated days need all of it"))]
 pub mod oracle;
+pub mod project;
 pub mod proxy;
 pub mod scene;
 pub mod server;
