@@ -230,20 +230,18 @@ async fn a_server_that_says_nothing_is_not_waited_for_for_ever() {
 
 /// Waits until a session of somebody else waits for a lock.
 async fn somebody_waits(bench: &Bench) {
-    let waiting = match *ENGINE {
-        Engine::Postgres => {
-            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-        }
-        _ => {
-            "select count(*) from information_schema.processlist where db = database() and id <> connection_id() \
-             and (state like '%lock%' or (command in ('Execute', 'Query') and time_ms > 150))"
-        }
+    let (mine, waits) = match *ENGINE {
+        Engine::Postgres => ("datname = current_database()", "wait_event_type = 'Lock'"),
+        Engine::Mysql => (
+            "db = database() and id <> connection_id()",
+            "(state like '%lock%' or (command in ('Execute', 'Query') and time >= 1))",
+        ),
+        _ => (
+            "db = database() and id <> connection_id()",
+            "(state like '%lock%' or (command in ('Execute', 'Query') and time_ms > 150))",
+        ),
     };
-    let waiting = if *ENGINE == Engine::Mysql {
-        waiting.replace("time_ms > 150", "time >= 1")
-    } else {
-        waiting.to_owned()
-    };
+    let waiting = format!("select count(*) from {} where {mine} and {waits}", ENGINE.sessions());
     let looking = bench.other().await;
     for _ in 0..300 {
         if looking.number(&waiting).await > 0 {

@@ -334,7 +334,7 @@ async fn a_commit_that_nobody_waits_for_leaves_no_open_transaction() {
         bench.store.renew_lease().await.expect("the store is in order");
         other.execute(ENGINE.no_writer_is_left()).await;
         if let Some(open) = ENGINE.open_transactions() {
-            assert_eq!(other.number(open).await, 0, "left open in step {step}");
+            assert_eq!(other.number(&open).await, 0, "left open in step {step}");
         }
         let stored = other.number("select count(*) from tags").await;
         assert!(stored == expected || stored == expected + 50, "half a commit: {stored} after {expected}");

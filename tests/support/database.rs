@@ -74,20 +74,33 @@ impl Engine {
         }
     }
 
+    /// The list of sessions. That in MySQL's information schema cannot be read while anybody's statement holds an emoji:
+    /// it makes a table of all their texts first, in three bytes a letter.
+    pub fn sessions(self) -> &'static str {
+        match self {
+            Engine::Sqlite => panic!("a file has no sessions"),
+            Engine::Postgres => "pg_stat_activity",
+            Engine::Mariadb => "information_schema.processlist",
+            Engine::Mysql => "performance_schema.processlist",
+        }
+    }
+
     /// Counts the transactions that others have open in the same database and do nothing in, where a server tells.
-    pub fn open_transactions(self) -> Option<&'static str> {
+    pub fn open_transactions(self) -> Option<String> {
         match self {
             Engine::Sqlite => None,
             Engine::Postgres => Some(
                 "select count(*) from pg_stat_activity where datname = current_database() \
-                 and pid <> pg_backend_pid() and state like 'idle in transaction%'",
+                 and pid <> pg_backend_pid() and state like 'idle in transaction%'"
+                    .to_owned(),
             ),
-            Engine::Mariadb | Engine::Mysql => Some(
+            Engine::Mariadb | Engine::Mysql => Some(format!(
                 "select count(*) from information_schema.innodb_trx as open \
-                 join information_schema.processlist as session on session.id = open.trx_mysql_thread_id \
+                 join {} as session on session.id = open.trx_mysql_thread_id \
                  where session.db = database() and session.id <> connection_id() and session.command = 'Sleep' \
                  and open.trx_started < now() - interval 1 second",
-            ),
+                self.sessions()
+            )),
         }
     }
 
@@ -149,16 +162,12 @@ impl Engine {
     }
 
     /// Sessions of others in the same database.
-    fn others(self) -> &'static str {
-        match self {
-            Engine::Sqlite => panic!("a file has no sessions"),
-            Engine::Postgres => {
-                "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
-            }
-            Engine::Mariadb | Engine::Mysql => {
-                "select id from information_schema.processlist where db = database() and id <> connection_id()"
-            }
-        }
+    fn others(self) -> String {
+        let (id, condition) = match self {
+            Engine::Postgres => ("pid", "datname = current_database() and pid <> pg_backend_pid()"),
+            _ => ("id", "db = database() and id <> connection_id()"),
+        };
+        format!("select {id} from {} where {condition}", self.sessions())
     }
 
     fn end_session(self, session: &str) -> String {
@@ -266,7 +275,7 @@ impl Database {
 
     /// Ends the sessions of all others in this database; how many there were.
     pub async fn cut_others(&self) -> usize {
-        let sessions = self.texts(self.engine.others()).await;
+        let sessions = self.texts(&self.engine.others()).await;
         for session in &sessions {
             // One that ended meanwhile is ended too.
             let _ = self.try_execute(&self.engine.end_session(session)).await;
