@@ -179,6 +179,12 @@ impl Limiter {
         ledger.record(memory).await
     }
 
+    /// How many requests have to be under way at once for the limit to be reached, although Kit may take a second to
+    /// answer. More of them do not raise the rate, and each is a page in memory.
+    pub fn in_flight(&self) -> usize {
+        (self.state().cap.div_ceil(60) as usize).clamp(4, 10)
+    }
+
     /// Requests per minute that a long job gets.
     pub fn per_minute(&self) -> u32 {
         self.state().cap

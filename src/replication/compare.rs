@@ -244,7 +244,7 @@ impl Comparison<'_> {
                 page => page?,
             };
             let batch = mapping.rows(page.records());
-            super::extractor::met(&batch, object).into_iter().for_each(|id| met.add(id));
+            super::gathered::met(&batch, object).into_iter().for_each(|id| met.add(id));
             let found = self.store.compare(object, batch.rows.clone()).await?;
             found.missing.into_iter().for_each(|id| missing.add(id));
             found.different.into_iter().for_each(|id| different.add(id));

@@ -1,32 +1,28 @@
 //! The loop over the pages of one partition, readable from top to bottom.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use tokio::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
+use super::fetch::{Answer, fetch};
+use super::gathered::{Gathered, UnderWay};
 use super::pass::{Pass, Seen, Terms, Turn};
-use super::plan::{Mode, ObjectPlan, PartitionPlan};
-use super::progress::{Observer, PageWritten};
+use super::plan::{ObjectPlan, PartitionPlan};
+use super::progress::Observer;
 use super::reconcile::Held;
 use super::stop::Stop;
-use crate::chaos;
 use crate::error::{Error, Kind, Result};
 use crate::kit::{KitClient, Meter, Page};
 use crate::model::record::Record;
 use crate::model::row::Mapping;
-use crate::model::{Batch, Endpoint, From, Object, Quarantined};
-use crate::store::{Commit, MetStep, Progress, Store, Written};
+use crate::model::{Batch, Endpoint, From};
+use crate::store::{Progress, Store, Written};
 
-/// Rows that are gathered before they are committed: v3's pages of 50 are joined. Measured: two to three
-/// times faster than a commit a page, and flat from 500 rows up.
-const ROWS_PER_COMMIT: usize = 1000;
 /// Records of a page that drifted away from what we know that are written down: enough to see what changed.
 const DRIFT_NOTED: usize = 100;
-/// Rows do not wait longer than this for others to be committed with them.
-const GATHERED_FOR: Duration = Duration::from_secs(2);
 
 /// What every extractor of a run shares.
+#[derive(Clone, Copy)]
 pub struct Context<'c> {
     /// The door to the source.
     pub kit: &'c KitClient,
@@ -36,6 +32,8 @@ pub struct Context<'c> {
     pub observer: &'c dyn Observer,
     /// Whether somebody has asked us to stop.
     pub stop: &'c Stop,
+    /// One permit for each list that may be read beside others.
+    pub lists: &'c Semaphore,
     /// How far behind the watermark incremental passes begin.
     pub overlap: chrono::TimeDelta,
     /// For how long Kit's lists may not show what is there: younger rows are not looked for among the vanished.
@@ -90,12 +88,18 @@ pub async fn extract(
         meter,
         brought: Brought::default(),
         unwritten: true,
-        asked: AtomicU64::new(0),
+        under_way: None,
+        asked: 0,
         stored: None,
         unknown: 0,
     };
     let span = tracing::info_span!("partition", partition = %partition.partition);
-    let ended = reading.pages().instrument(span).await?;
+    let ended = async {
+        let ended = reading.pages().await;
+        // An error of the database counts more than that which ended the reading meanwhile.
+        reading.settle().await.and(ended)
+    };
+    let ended = ended.instrument(span).await?;
     Ok((ended, reading.brought))
 }
 
@@ -104,55 +108,20 @@ pub(super) struct Reading<'r> {
     pub(super) cx: &'r Context<'r>,
     pub(super) plan: &'r ObjectPlan,
     pub(super) partition: &'r PartitionPlan,
-    run: i64,
+    pub(super) run: i64,
     pub(super) meter: &'r Meter,
     pub(super) brought: Brought,
     /// Pages asked for.
-    asked: AtomicU64,
-    /// Nothing of the pass is committed yet.
+    asked: u64,
+    /// Nothing of the pass is committed, or being committed.
     pub(super) unwritten: bool,
+    /// The commit that is being made while reading goes on.
+    pub(super) under_way: Option<UnderWay>,
     /// Members of the list that were stored when this reading began, where it stops at known ones, and people
     /// who are forgotten. These may be in it or not: counting only those who are would need all of it to be read.
     stored: Option<u64>,
     /// Members it has met since that were not.
     unknown: u64,
-}
-
-/// Pages that were read and are not committed yet.
-pub(super) struct Gathered {
-    pub(super) batch: Batch,
-    pages: u64,
-    since: Instant,
-    progress: Option<Progress>,
-    /// Ids of rows that are gone at Kit.
-    pub(super) gone: Vec<i64>,
-}
-
-impl Gathered {
-    fn nothing() -> Self {
-        let since = Instant::now();
-        Gathered { batch: Batch::default(), pages: 0, since, progress: None, gone: Vec::new() }
-    }
-
-    /// The position behind what is gathered.
-    pub(super) fn is_at(&mut self, progress: Progress) {
-        self.progress = Some(progress);
-    }
-
-    fn add(&mut self, batch: Batch, progress: Progress) {
-        if self.pages == 0 {
-            self.since = Instant::now();
-        }
-        self.batch.join(batch);
-        self.pages += 1;
-        self.progress = Some(progress);
-    }
-
-    /// How long it may wait for another page before it is committed; not at all when there is enough.
-    fn may_wait(&self) -> Option<Duration> {
-        let left = GATHERED_FOR.checked_sub(self.since.elapsed())?;
-        (self.batch.rows.len() < chaos::few(ROWS_PER_COMMIT, 10)).then_some(left)
-    }
 }
 
 impl Reading<'_> {
@@ -173,7 +142,6 @@ impl Reading<'_> {
         self.unwritten = !pass.is_resumed();
         let mapping = Mapping::new(terms.object, terms.endpoint, terms.version, terms.partition);
         let mut gathered = Gathered::nothing();
-        let mut fetched: Option<Result<Option<Page>>> = None;
         loop {
             if pass.only_hidden_left() {
                 let everybody_shown = self.cx.plain_lists_show_everybody.load(Ordering::Relaxed);
@@ -196,11 +164,7 @@ impl Reading<'_> {
                     None => continue,
                 }
             }
-            let answer = match fetched.take() {
-                Some(answer) => answer,
-                None => self.fetch(&pass).await,
-            };
-            let page = match answer {
+            let page = match self.following(&pass, &mut gathered).await? {
                 Ok(Some(page)) => page,
                 Ok(None) => {
                     self.commit(&pass, &mut gathered).await?;
@@ -243,76 +207,35 @@ impl Reading<'_> {
                 self.commit(&pass, &mut gathered).await?;
                 return Ok(Ended::Complete);
             }
-            if self.cx.stop.is_requested() || pass.only_hidden_left() || pass.is_walked() {
-                continue;
-            }
-            let (answer, committed) = self.following(&pass, &mut gathered).await?;
-            if let Some((written, commit)) = committed {
-                self.told(&pass, written, &commit);
-            }
-            fetched = Some(answer);
         }
     }
 
-    /// The following page. What is gathered waits for it for a moment, to be committed together with it; when
-    /// there is enough, or the answer takes its time, it is committed meanwhile.
-    async fn following(
-        &self,
-        pass: &Pass,
-        gathered: &mut Gathered,
-    ) -> Result<(Result<Option<Page>>, Option<(Written, Commit)>)> {
-        let following = self.fetch(pass);
+    /// The following page. What is gathered is committed meanwhile, as soon as there is enough of it or nothing came to
+    /// join it for a moment; while a commit is under way more is gathered, up to a bound. So neither Kit waits for the
+    /// database nor the database for Kit, and the slower the database, the larger the commits.
+    async fn following(&mut self, pass: &Pass, gathered: &mut Gathered) -> Result<Answer> {
+        if gathered.is_full() {
+            self.settle().await?;
+        }
+        self.asked += 1;
+        let span = tracing::info_span!("page", page = self.asked);
+        let following = fetch(self.cx, self.plan, self.meter, pass).instrument(span);
         tokio::pin!(following);
-        if let Some(moment) = gathered.may_wait()
-            && let Ok(answer) = tokio::time::timeout(moment, &mut following).await
-        {
-            return Ok((answer, None));
-        }
-        let (committed, answer) = tokio::join!(self.committing(pass, gathered), following);
-        Ok((answer, Some(committed?)))
-    }
-
-    /// The next page with its records complete, or nothing when somebody asked us to stop meanwhile.
-    async fn fetch(&self, pass: &Pass) -> Result<Option<Page>> {
-        let request = pass.request();
-        let span = tracing::info_span!("page", page = self.asked.fetch_add(1, Ordering::Relaxed) + 1);
-        let fetching = async {
-            let page = self.cx.kit.page(&request, self.meter).await?;
-            match self.plan.endpoint.detail {
-                Some(_) => self.completed(pass, page).await,
-                None => Ok(page),
-            }
-        };
-        tokio::select! {
-            // In this order: after the wish to stop no request is begun, however fast Kit answers.
-            biased;
-            () = self.cx.stop.requested() => Ok(None),
-            page = fetching.instrument(span) => page.map(Some),
-        }
-    }
-
-    /// Replaces stubs by whole records: all of them in a full load, else those that are not stored yet.
-    async fn completed(&self, pass: &Pass, page: Page) -> Result<Page> {
-        let Some(detail) = &self.plan.endpoint.detail else { return Ok(page) };
-        let ids: Vec<Option<i64>> = page.records().map(id_of).collect();
-        let known = match pass.mode() {
-            Mode::Full | Mode::Reconcile => Default::default(),
-            Mode::Incremental => {
-                let ids: Vec<i64> = ids.iter().flatten().copied().collect();
-                self.cx.store.known(self.plan.object, &ids, None).await?
-            }
-        };
-        let mut records = Vec::with_capacity(ids.len());
-        for (stub, id) in page.records().zip(ids) {
-            match id {
-                Some(id) if !known.contains(&id) => {
-                    // Gone between list and look-up: not an error, and nothing to store.
-                    records.extend(self.cx.kit.record(detail, id, self.meter).await?);
+        loop {
+            if let Some(under_way) = &mut self.under_way {
+                tokio::select! {
+                    biased;
+                    written = &mut under_way.made => self.made(written)?,
+                    answer = &mut following => return Ok(answer),
                 }
-                _ => records.push(stub.to_owned()),
+            } else if let Some(moment) = gathered.may_wait() {
+                if let Ok(answer) = tokio::time::timeout(moment, &mut following).await {
+                    return Ok(answer);
+                }
+            } else {
+                self.begin(pass, gathered);
             }
         }
-        Ok(page.with_records(records))
     }
 
     /// What the pass has to know about a page that only the database or the records can tell.
@@ -351,73 +274,6 @@ impl Reading<'_> {
         }
         Ok(seen)
     }
-
-    pub(super) async fn commit(&mut self, pass: &Pass, gathered: &mut Gathered) -> Result<()> {
-        if gathered.progress.is_none() {
-            return Ok(());
-        }
-        let (written, commit) = self.committing(pass, gathered).await?;
-        self.told(pass, written, &commit);
-        Ok(())
-    }
-
-    async fn committing(&self, pass: &Pass, gathered: &mut Gathered) -> Result<(Written, Commit)> {
-        let taken = std::mem::replace(gathered, Gathered::nothing());
-        let progress = taken.progress.ok_or_else(|| Error::new(Kind::Internal, "nothing was gathered"))?;
-        let met = match (pass.mode(), &progress) {
-            (Mode::Incremental | Mode::Full, _) => MetStep::None,
-            (Mode::Reconcile, Progress::Done { .. }) if self.unwritten => MetStep::None,
-            (Mode::Reconcile, Progress::Done { .. }) => MetStep::Clear,
-            (Mode::Reconcile, Progress::More { .. }) => {
-                MetStep::Add { ids: met(&taken.batch, self.plan.object), first: self.unwritten }
-            }
-        };
-        let commit = Commit {
-            object: self.plan.object,
-            partition: self.partition.partition.clone(),
-            batch: Arc::new(taken.batch),
-            pages: taken.pages,
-            progress,
-            fingerprint: pass.fingerprint().to_owned(),
-            run: (self.run, self.meter.requests(), self.meter.retries()),
-            met,
-            gone: taken.gone,
-        };
-        let written = self.cx.store.commit_page(commit.clone()).await?;
-        Ok((written, commit))
-    }
-
-    fn told(&mut self, pass: &Pass, written: Written, commit: &Commit) {
-        let records = commit.batch.read as u64;
-        self.unwritten = false;
-        self.brought.pages += commit.pages;
-        self.brought.records += records;
-        self.brought.written += written;
-        self.cx.observer.page_written(&PageWritten {
-            object: self.plan.object.name,
-            partition: &self.partition.partition,
-            pages: commit.pages,
-            records,
-            written,
-            extent: pass.extent(),
-        });
-        tracing::debug!(
-            object.name = self.plan.object.name,
-            object.partition = %self.partition.partition,
-            "Wrote {records} records of {}/{} from {} pages: {} new, {} changed",
-            self.plan.object.name,
-            self.partition.partition,
-            commit.pages,
-            written.inserted,
-            written.updated,
-        );
-    }
-}
-
-/// Ids of the rows that a batch shows to be there, those of records that could not be stored included.
-pub(super) fn met(batch: &Batch, object: &Object) -> Vec<i64> {
-    let stored = batch.rows.iter().filter_map(|row| row.key(object).last().copied());
-    stored.chain(batch.quarantined.iter().filter_map(Quarantined::id)).collect()
 }
 
 /// Too much of a page cannot be stored: the API has changed, and going on would fill the quarantine
@@ -443,10 +299,6 @@ fn known_as(endpoint: &Endpoint) -> Option<(&'static str, &'static str)> {
         crate::model::Fresh::UntilKnown { known, .. } => Some(*known),
         _ => None,
     })
-}
-
-fn id_of(record: &str) -> Option<i64> {
-    Record::parse(record).ok()?.get("id")?.get().trim_matches('"').parse().ok()
 }
 
 fn is_in_state(record: &str, place: From, state: &str) -> bool {

@@ -1,12 +1,16 @@
-//! Replication: one run over the chosen objects. Each object is planned, its partitions are read side
-//! by side, and its account is closed. What a pass is, is in `pass`; how pages travel, in `extractor`.
+//! Replication: one run over the chosen objects. Families of objects are read side by side; each object is planned, its
+//! partitions are read side by side, and its account is closed. What a pass is, is in `pass`; how pages travel, in
+//! `extractor`.
 
 pub mod compare;
 pub mod cost;
 mod extractor;
+mod families;
+mod fetch;
 #[cfg(any(test, feature = "fuzzing"))]
 #[path = "../fuzzing/replication.rs"]
 pub(crate) mod fuzzing;
+mod gathered;
 pub mod pass;
 #[cfg(test)]
 mod pass_model;
@@ -27,6 +31,7 @@ pub use reconcile::Held;
 pub use stop::Stop;
 
 use futures_util::StreamExt as _;
+use futures_util::future::join_all;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tracing::Instrument as _;
@@ -38,9 +43,6 @@ use crate::model::{ApiVersion, Object, Source, objects};
 use crate::store::{Counts, Outcome, Store};
 use plan::{ObjectPlan, Parent, PartitionPlan, Stillness};
 use tally::Tally;
-
-/// Partitions read side by side. More of them hides latency, it does not raise the rate: the limiter is shared.
-const SIDE_BY_SIDE: usize = 4;
 
 /// What a run is asked to do.
 #[derive(Debug, Clone)]
@@ -119,57 +121,73 @@ impl Report {
     }
 }
 
-/// Runs the objects one after the other, parents before children. An error of one object leaves the
-/// others running, unless it would be theirs as well.
+/// Runs the objects, parents before children. An error of one object leaves the others running, unless it would be
+/// theirs as well.
 ///
 /// # Errors
 /// None are returned: they are in the report, and in `sync_state` where they belong to an object.
 pub async fn run(cx: &Context<'_>, request: &Request) -> Report {
-    let mut report = Report::default();
-    let _expected = match prepare(cx, request).await {
-        Ok(expected) => expected,
-        Err(error) => {
-            report.ended_by = Some(error);
-            return report;
-        }
+    let job = match prepare(cx, request).await {
+        Ok(job) => job,
+        Err(error) => return Report { ended_by: Some(error), ..Report::default() },
     };
-    for object in &request.objects {
-        if cx.stop.is_requested() {
-            break;
-        }
-        // Children take their parents from the table; it is not what it should be if reading them failed.
-        let orphaned = object.parent().filter(|parent| {
-            let read = report.objects.iter().find(|one| one.object == parent.name);
-            read.is_some_and(|one| !one.outcome.is_whole())
-        });
-        let fresh = object.parent().is_some_and(|parent| {
-            report.objects.iter().any(|one| one.object == parent.name && one.outcome.is_whole())
-        });
-        let span = tracing::info_span!("object", object = %object.name);
-        match sync_object(cx, object, fresh, orphaned).instrument(span).await {
-            Ok(Some((one, fatal))) => {
-                report.objects.push(one);
-                if fatal.is_some() {
-                    report.ended_by = fatal;
-                    break;
-                }
-            }
-            Ok(None) => {}
-            Err(error) => {
-                report.ended_by = Some(error.about(object.name));
-                break;
-            }
-        }
+    // An error that ends the run ends all families.
+    let over = cx.stop.within();
+    let within = Context { stop: &over, ..*cx };
+    let families = if job.in_turn { vec![request.objects.clone()] } else { families::of(&request.objects) };
+    let read = join_all(families.iter().map(|family| read_family(&within, family))).await;
+    let mut report = Report::default();
+    for (objects, fatal) in read {
+        report.objects.extend(objects);
+        report.ended_by = report.ended_by.or(fatal);
     }
+    report.objects.sort_by_key(|one| request.objects.iter().position(|object| object.name == one.object));
     let wanted = request.objects.iter().filter(|object| !matches!(object.source, Source::ViewOf(_))).count();
     let done = report.objects.iter().filter(|one| one.outcome != Outcome::Stopped).count();
     report.stopped = cx.stop.is_requested() && done < wanted;
     report
 }
 
+/// Runs objects one after the other. Gives the error that must end the whole run, if there was one, beside the reports.
+async fn read_family(cx: &Context<'_>, family: &[&'static Object]) -> (Vec<ObjectReport>, Option<Error>) {
+    let mut reports: Vec<ObjectReport> = Vec::new();
+    for object in family {
+        if cx.stop.is_requested() {
+            break;
+        }
+        // Children take their parents from the table; it is not what it should be if reading them failed.
+        let read = object.parent().and_then(|parent| reports.iter().find(|one| one.object == parent.name));
+        let fresh = read.is_some_and(|one| one.outcome.is_whole());
+        let orphaned = object.parent().filter(|_| read.is_some() && !fresh);
+        let span = tracing::info_span!("object", object = %object.name);
+        let fatal = match sync_object(cx, object, fresh, orphaned).instrument(span).await {
+            Ok(None) => None,
+            Ok(Some((report, fatal))) => {
+                reports.push(report);
+                fatal
+            }
+            Err(error) => Some(error.about(object.name)),
+        };
+        if fatal.is_some() {
+            cx.stop.request();
+            return (reports, fatal);
+        }
+    }
+    (reports, None)
+}
+
+/// What is known of a run before it begins.
+struct Job<'c> {
+    _expected: Expected<'c>,
+    /// All objects are read one after the other. A reconcile marks memberships of people who are gone, and no list may
+    /// show them as they were; v3's lists learn from each other what they need not ask, and one of them alone
+    /// uses most of its rate.
+    in_turn: bool,
+}
+
 /// Notes a requested full load, and one that is needed because a table was emptied; tells the limiter how
 /// long the job is.
-async fn prepare<'c>(cx: &Context<'c>, request: &Request) -> Result<Expected<'c>> {
+async fn prepare<'c>(cx: &Context<'c>, request: &Request) -> Result<Job<'c>> {
     for table in emptied_tables(cx.store).await? {
         tracing::warn!("The table {table} was emptied; loading it again");
         // Whoever writes to it, asked for now or not: once there are rows again, nobody could tell.
@@ -177,6 +195,7 @@ async fn prepare<'c>(cx: &Context<'c>, request: &Request) -> Result<Expected<'c>
         cx.store.reload(writers).await?;
     }
     let mut expected: u64 = 0;
+    let mut in_turn = cx.kit.version() == ApiVersion::V3;
     for object in &request.objects {
         if matches!(object.source, Source::ViewOf(_)) {
             continue;
@@ -185,6 +204,7 @@ async fn prepare<'c>(cx: &Context<'c>, request: &Request) -> Result<Expected<'c>
             cx.store.request(object, whole).await?;
         }
         let Some(plan) = plan_object(cx, object, true).await? else { continue };
+        in_turn |= plan.mode == Mode::Reconcile;
         let walks = plan.endpoint.fresh.len().max(1) as u64;
         expected = expected.saturating_add(match plan.mode {
             Mode::Incremental => plan.partitions.len() as u64 * walks,
@@ -192,7 +212,7 @@ async fn prepare<'c>(cx: &Context<'c>, request: &Request) -> Result<Expected<'c>
             Mode::Full | Mode::Reconcile => u64::from(u32::MAX),
         });
     }
-    Ok(cx.kit.limiter().expect(expected))
+    Ok(Job { _expected: cx.kit.limiter().expect(expected), in_turn })
 }
 
 /// Tables that are empty although rows were stored in them. Rows and progress live in one database, so this
@@ -369,7 +389,8 @@ async fn read_object(
     Ok((report, tally.fatal))
 }
 
-/// Reads partitions side by side until all are done, or an error or a stop ends it.
+/// Reads partitions side by side until all are done, or an error or a stop ends it. How many, all families together, is
+/// bounded by what it takes to hide the time that Kit needs to answer; the rate is the limiter's.
 async fn partitions(
     cx: &Context<'_>,
     plan: &ObjectPlan,
@@ -379,7 +400,8 @@ async fn partitions(
     tally: &Mutex<Tally>,
 ) {
     futures_util::stream::iter(partitions)
-        .for_each_concurrent(SIDE_BY_SIDE, |partition| async move {
+        .for_each_concurrent(cx.kit.limiter().in_flight(), |partition| async move {
+            let Ok(_turn) = cx.lists.acquire().await else { return };
             if lock(tally).is_over(cx) {
                 return;
             }

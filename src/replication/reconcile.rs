@@ -8,11 +8,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::extractor::{Ended, Gathered, Reading, met};
+use super::extractor::{Ended, Reading};
+use super::gathered::{Gathered, met};
 use super::pass::Pass;
 use crate::error::{Error, Kind, Result};
 use crate::model::row::Mapping;
-use crate::model::{Detail, Gone, objects};
+use crate::model::{Gone, objects};
 use crate::store::{Members, Met, Search, Swept};
 
 /// So many rows of a partition may vanish at once without anybody being asked.
@@ -212,7 +213,7 @@ impl Reading<'_> {
                 let looked_up = tokio::select! {
                     biased;
                     () = self.cx.stop.requested() => break,
-                    looked_up = self.record(detail, id) => looked_up,
+                    looked_up = self.cx.kit.record(detail, id, self.meter) => looked_up,
                 };
                 match looked_up {
                     Ok(None) => gathered.gone.push(id),
@@ -291,9 +292,9 @@ impl Reading<'_> {
     }
 
     /// Asks for one row that was not met.
-    async fn look_up(&self, id: i64, mapping: &Mapping<'_>, gathered: &mut Gathered) -> Result<()> {
+    async fn look_up(&mut self, id: i64, mapping: &Mapping<'_>, gathered: &mut Gathered) -> Result<()> {
         let is_there = match &self.plan.endpoint.gone {
-            Gone::Record(detail) => match self.record(detail, id).await? {
+            Gone::Record(detail) => match self.cx.kit.record(detail, id, self.meter).await? {
                 Some(record) => {
                     gathered.batch.join(mapping.rows(std::iter::once(record.as_str())));
                     true
@@ -309,10 +310,6 @@ impl Reading<'_> {
             gathered.gone.push(id);
         }
         Ok(())
-    }
-
-    async fn record(&self, detail: &Detail, id: i64) -> Result<Option<String>> {
-        self.cx.kit.record(detail, id, self.meter).await
     }
 }
 

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::purge::purge;
@@ -238,6 +239,7 @@ impl Session {
             store: &self.store,
             observer,
             stop,
+            lists: &Semaphore::new(self.kit.limiter().in_flight()),
             overlap: self.overlap,
             visibility_lag: self.visibility_lag,
             member_recheck: self.member_recheck,

@@ -303,6 +303,7 @@ mod tests {
             store,
             observer: &Silent,
             stop: &Stop::default(),
+            lists: &tokio::sync::Semaphore::new(4),
             overlap: chrono::TimeDelta::hours(24),
             visibility_lag: chrono::TimeDelta::zero(),
             member_recheck: chrono::TimeDelta::hours(24),

@@ -1,0 +1,63 @@
+//! Asking for a page of a pass, with its records complete.
+
+use super::extractor::Context;
+use super::pass::Pass;
+use super::plan::{Mode, ObjectPlan};
+use crate::error::Result;
+use crate::kit::{Meter, Page};
+use crate::model::record::Record;
+
+/// A page, or nothing when somebody asked us to stop meanwhile.
+pub(super) type Answer = Result<Option<Page>>;
+
+/// The next page of a pass.
+pub(super) async fn fetch(cx: &Context<'_>, plan: &ObjectPlan, meter: &Meter, pass: &Pass) -> Answer {
+    let request = pass.request();
+    let fetching = async {
+        let page = cx.kit.page(&request, meter).await?;
+        match plan.endpoint.detail {
+            Some(_) => completed(cx, plan, meter, pass.mode(), page).await,
+            None => Ok(page),
+        }
+    };
+    tokio::select! {
+        // In this order: after the wish to stop no request is begun, however fast Kit answers.
+        biased;
+        () = cx.stop.requested() => Ok(None),
+        page = fetching => page.map(Some),
+    }
+}
+
+/// Replaces stubs by whole records: all of them in a full load, else those that are not stored yet.
+async fn completed(
+    cx: &Context<'_>,
+    plan: &ObjectPlan,
+    meter: &Meter,
+    mode: Mode,
+    page: Page,
+) -> Result<Page> {
+    let Some(detail) = &plan.endpoint.detail else { return Ok(page) };
+    let ids: Vec<Option<i64>> = page.records().map(id_of).collect();
+    let known = match mode {
+        Mode::Full | Mode::Reconcile => Default::default(),
+        Mode::Incremental => {
+            let ids: Vec<i64> = ids.iter().flatten().copied().collect();
+            cx.store.known(plan.object, &ids, None).await?
+        }
+    };
+    let mut records = Vec::with_capacity(ids.len());
+    for (stub, id) in page.records().zip(ids) {
+        match id {
+            Some(id) if !known.contains(&id) => {
+                // Gone between list and look-up: not an error, and nothing to store.
+                records.extend(cx.kit.record(detail, id, meter).await?);
+            }
+            _ => records.push(stub.to_owned()),
+        }
+    }
+    Ok(page.with_records(records))
+}
+
+fn id_of(record: &str) -> Option<i64> {
+    Record::parse(record).ok()?.get("id")?.get().trim_matches('"').parse().ok()
+}
