@@ -1,12 +1,13 @@
 //! How fast rows get into each engine, beside the engine's own bulk loader on the same rows: see README.md here.
 
+mod support;
+
 use kitmirror::model::objects::SUBSCRIBERS;
 use kitmirror::model::{Batch, Row, Time, Value, time};
 use kitmirror::store::{Access, Commit, MetStep, Place, Progress, Store, Written};
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::mysql::MySqlConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _, raw_sql};
-use std::error::Error;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -14,8 +15,7 @@ use std::process::{Command, Stdio};
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+use support::{Engine, Home, Result, engines, mysql_options, peak, words};
 
 /// Rows of a commit: a page of Kit's.
 const PAGE: u64 = 1000;
@@ -24,13 +24,12 @@ const FIRST_ID: u64 = 4_287_000_000;
 const COLUMNS: &str = "id, email_address, first_name, state, created_at, fields, _first_seen_at, _synced_at";
 
 fn main() -> Result<()> {
-    // Cargo adds `--bench`.
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let words = words();
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    let given = arguments.iter().find_map(|word| word.parse().ok());
+    let given = words.iter().find_map(|word| word.parse().ok());
     let rows: u64 = given.or_else(|| number("KITMIRROR_BENCH_ROWS")).unwrap_or(1_000_000);
     let rounds = number("KITMIRROR_BENCH_ROUNDS").unwrap_or(1).max(1);
-    let names: Vec<&String> = arguments.iter().filter(|word| word.parse::<u64>().is_err()).collect();
+    let (engines, left_out) = engines(&words);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
 
     let folder = tempfile::tempdir()?;
@@ -39,28 +38,13 @@ fn main() -> Result<()> {
         "{rows} subscribers of {} bytes, {PAGE} in each commit, rounds: {rounds} (medians)\n",
         people.bytes / rows
     );
-    let mut left_out = Vec::new();
     println!(
         "| engine | what | rows/s | of loader | of loader, same table | memory, MiB | written, bytes/row | rows written |"
     );
     println!("|---|---|---:|---:|---:|---:|---:|---:|");
-    for engine in ENGINES {
-        if !names.is_empty() && !names.iter().any(|name| *name == engine.name()) {
-            continue;
-        }
-        let url = match engine.variable() {
-            None => None,
-            Some(variable) => match std::env::var(variable) {
-                Ok(url) => Some(url),
-                Err(_) => {
-                    left_out.push(format!("{} left out: no {variable}", engine.name()));
-                    continue;
-                }
-            },
-        };
-        let measured: Vec<Vec<Measure>> = (0..rounds)
-            .map(|_| runtime.block_on(engine.round(url.as_deref(), &people)))
-            .collect::<Result<_>>()?;
+    for engine in engines {
+        let measured: Vec<Vec<Measure>> =
+            (0..rounds).map(|_| runtime.block_on(round(engine, &people))).collect::<Result<_>>()?;
         show(engine.name(), rows, &medians(&measured));
     }
     println!();
@@ -289,15 +273,8 @@ impl Mirror {
             written += self.store.commit_page(commit).await?;
             took += began.elapsed();
         }
-        Ok((took, written, peak()))
+        Ok((took, written, peak("self").unwrap_or_default()))
     }
-}
-
-/// The most memory this process had, in MiB; nothing where the system does not tell.
-fn peak() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or_default() / 1024.0
 }
 
 /// The loads of a mirror: first, again, and again after one in a hundred has changed. `check` holds what the mirror
@@ -412,72 +389,23 @@ impl Witness {
 
 // --- The engines ----------------------------------------------------------------------------------------------
 
-#[derive(Clone, Copy)]
-enum Engine {
-    Sqlite,
-    Postgres,
-    Mariadb,
-    Mysql,
-}
-
-const ENGINES: [Engine; 4] = [Engine::Sqlite, Engine::Postgres, Engine::Mariadb, Engine::Mysql];
-
-impl Engine {
-    fn name(self) -> &'static str {
-        match self {
-            Engine::Sqlite => "sqlite",
-            Engine::Postgres => "postgres",
-            Engine::Mariadb => "mariadb",
-            Engine::Mysql => "mysql",
-        }
-    }
-
-    fn variable(self) -> Option<&'static str> {
-        match self {
-            Engine::Sqlite => None,
-            Engine::Postgres => Some("KITMIRROR_BENCH_POSTGRES_URL"),
-            Engine::Mariadb => Some("KITMIRROR_BENCH_MARIADB_URL"),
-            Engine::Mysql => Some("KITMIRROR_BENCH_MYSQL_URL"),
-        }
-    }
-
-    /// Everything once, in a database of its own.
-    async fn round(self, url: Option<&str>, people: &People) -> Result<Vec<Measure>> {
-        let name = format!("kitmirror_bench_{}", std::process::id());
-        let url = url.unwrap_or_default();
-        match self {
-            Engine::Sqlite => sqlite(people).await,
-            Engine::Postgres => {
-                let mut admin = PgConnectOptions::from_str(url)?.connect().await?;
-                let create = format!("create database {name} encoding 'UTF8' template template0");
-                admin.execute(raw_sql(AssertSqlSafe(create))).await?;
-                let measured = postgres(&in_database(url, &name)?, people).await;
-                let drop = format!("drop database {name} with (force)");
-                admin.execute(raw_sql(AssertSqlSafe(drop))).await?;
-                measured
-            }
-            Engine::Mariadb | Engine::Mysql => {
-                let mut admin = mysql_options(url)?.connect().await?;
-                let create = format!("create database {name} character set utf8mb4");
-                admin.execute(raw_sql(AssertSqlSafe(create))).await?;
-                let measured = mysql(&in_database(url, &name)?, people, &mut admin).await;
-                admin.execute(raw_sql(AssertSqlSafe(format!("drop database {name}")))).await?;
-                measured
-            }
-        }
-    }
-}
-
-fn in_database(url: &str, name: &str) -> Result<String> {
-    let mut url = reqwest::Url::parse(url)?;
-    url.set_path(name);
-    Ok(url.into())
+/// Everything once, in a database of its own.
+async fn round(engine: Engine, people: &People) -> Result<Vec<Measure>> {
+    let home = Home::make(engine).await?;
+    let measured = match engine {
+        Engine::Sqlite => sqlite(&home, people).await,
+        Engine::Postgres => postgres(&home.url, people).await,
+        Engine::Mariadb | Engine::Mysql => mysql(&home.url, people).await,
+    };
+    let removed = home.remove().await;
+    let measured = measured?;
+    removed?;
+    Ok(measured)
 }
 
 // --- SQLite ---------------------------------------------------------------------------------------------------
 
-async fn sqlite(people: &People) -> Result<Vec<Measure>> {
-    let folder = tempfile::tempdir()?;
+async fn sqlite(home: &Home, people: &People) -> Result<Vec<Measure>> {
     let plain = "create table people (id, email_address, first_name, state, created_at, fields, _first_seen_at, _synced_at);";
     let keyed = "create table people (id integer not null primary key, email_address text, first_name text, \
                  state text not null, created_at text not null, fields text, _first_seen_at text not null, \
@@ -492,7 +420,7 @@ async fn sqlite(people: &People) -> Result<Vec<Measure>> {
         (".import, key", What::LoaderOther, keyed),
         (".import, key and indexes", What::LoaderSame, &indexed),
     ] {
-        let file = folder.path().join("loader.db");
+        let file = home.folder.path().join("loader.db");
         let shell = |script: String| run(Command::new("sqlite3").arg("-batch").arg(&file), &script);
         shell(format!("pragma journal_mode = wal;\n{tables}\n"))?;
         let began = Instant::now();
@@ -507,14 +435,12 @@ async fn sqlite(people: &People) -> Result<Vec<Measure>> {
             std::fs::remove_file(format!("{}{end}", file.display())).ok();
         }
     }
-    let file = folder.path().join("mirror.db");
-    let url = format!("sqlite://{}", file.display());
     // The file is made by the mirror; who watches it comes later.
-    Mirror::open(&url).await?.store.release_lease().await?;
+    Mirror::open(&home.url).await?.store.release_lease().await?;
     let mut witness = Witness::Sqlite(
-        sqlx::sqlite::SqliteConnectOptions::new().filename(&file).read_only(true).connect().await?,
+        sqlx::sqlite::SqliteConnectOptions::from_str(&home.url)?.read_only(true).connect().await?,
     );
-    measures.extend(mirror_loads(&url, people, &mut witness).await?);
+    measures.extend(mirror_loads(&home.url, people, &mut witness).await?);
     Ok(measures)
 }
 
@@ -577,11 +503,7 @@ async fn postgres(url: &str, people: &People) -> Result<Vec<Measure>> {
 
 // --- MySQL and MariaDB ----------------------------------------------------------------------------------------
 
-fn mysql_options(url: &str) -> Result<MySqlConnectOptions> {
-    Ok(MySqlConnectOptions::from_str(&url.replacen("mariadb://", "mysql://", 1))?)
-}
-
-async fn mysql(url: &str, people: &People, admin: &mut MySqlConnection) -> Result<Vec<Measure>> {
+async fn mysql(url: &str, people: &People) -> Result<Vec<Measure>> {
     let mirror = Mirror::open(url).await?;
     mirror.store.release_lease().await?;
     mirror.store.close().await;
@@ -590,8 +512,8 @@ async fn mysql(url: &str, people: &People, admin: &mut MySqlConnection) -> Resul
                    drop index subscribers_state";
     let client = Client::of(url)?;
     // MySQL's default is off. Only this program's client uses it, but other clients might meanwhile.
-    let before = variable(admin, "local_infile").await?;
-    admin.execute("set global local_infile = 1").await?;
+    let before = variable(&mut connection, "local_infile").await?;
+    connection.execute("set global local_infile = 1").await?;
     let mut measures = Vec::new();
     let mut result = Ok(());
     for (what, kind, tables) in [
@@ -612,7 +534,7 @@ async fn mysql(url: &str, people: &People, admin: &mut MySqlConnection) -> Resul
         connection.execute("drop table people").await?;
     }
     if before == "OFF" {
-        admin.execute("set global local_infile = 0").await?;
+        connection.execute("set global local_infile = 0").await?;
     }
     result?;
     let mut witness = Witness::Mysql(connection);
