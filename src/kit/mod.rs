@@ -16,7 +16,7 @@ mod transport;
 #[cfg(feature = "chaos")]
 pub use carrier::{Carried, Carrier};
 pub use heartbeat::Heartbeat;
-pub use limiter::{Expected, Ledger, Limiter, Memory};
+pub use limiter::{Errand, Expected, Ledger, Limiter, Memory};
 pub use page::{NotAPage, Page, Place, parse};
 pub use request::{Auth, PageRequest, Position};
 pub use retry::Patience;
@@ -156,7 +156,11 @@ impl KitClient {
             let http = request::page(&self.settings.base_url, &self.settings.auth, request, per_page);
             let read =
                 |answer: Answer| page::parse(answer.body, request.list, request.paging, answer.served_at);
-            let sent = self.send(&http, &request.path, Patience::WORKING, meter, &read).await;
+            let errand = match request.position {
+                Position::First => Errand::Begin,
+                Position::After(_) | Position::Number(_) => Errand::GoOn,
+            };
+            let sent = self.send(errand, &http, &request.path, Patience::WORKING, meter, &read).await;
             #[cfg(feature = "chaos")]
             let sent = match sent {
                 Err(_) if chaos::planted(Bug::ErrorIsEmpty) => {
@@ -192,7 +196,7 @@ impl KitClient {
         let path = detail.path.replace("{id}", &id.to_string());
         let http = request::get(&self.settings.base_url, &self.settings.auth, &path, &[]);
         let read = |answer: Answer| member(&answer.body, detail.member);
-        match self.send(&http, &path, Patience::WORKING, meter, &read).await {
+        match self.send(Errand::GoOn, &http, &path, Patience::WORKING, meter, &read).await {
             Ok(record) => Ok(Some(record)),
             Err(error) if error.kind() == Kind::SourceNotFound => Ok(None),
             Err(error) => Err(error),
@@ -209,7 +213,7 @@ impl KitClient {
             ApiVersion::V4 => vec![("per_page", "1".to_owned())],
         };
         let http = request::get(&self.settings.base_url, &self.settings.auth, path, &smallest);
-        match self.send(&http, path, Patience::WORKING, meter, &|_| Ok(())).await {
+        match self.send(Errand::GoOn, &http, path, Patience::WORKING, meter, &|_| Ok(())).await {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == Kind::SourceNotFound => Ok(false),
             Err(error) => Err(error),
@@ -224,7 +228,9 @@ impl KitClient {
         let http = request::get(&self.settings.base_url, &self.settings.auth, "/account", &[]);
         let version = self.version();
         let read = |answer: Answer| account(version, &answer.body);
-        self.send(&http, "/account", patience, meter, &read).await.map_err(|error| match error.kind() {
+        self.send(Errand::GoOn, &http, "/account", patience, meter, &read).await.map_err(|error| match error
+            .kind()
+        {
             Kind::SourceRefused => {
                 Error::new(Kind::SourceRejectedKey, format!("Kit does not accept the credential: {error}"))
             }
@@ -243,7 +249,7 @@ impl KitClient {
     /// `SourceUnavailable` when there was no answer at all.
     pub async fn probe(&self, path: &str, query: &[(&str, String)], meter: &Meter) -> Result<(u16, String)> {
         let http = request::get(&self.settings.base_url, &self.settings.auth, path, query);
-        self.limiter.acquire().await?;
+        self.limiter.acquire(Errand::GoOn).await?;
         meter.requests.fetch_add(1, Ordering::Relaxed);
         match self.transport.get(&http).await {
             Ok(answer) => {
@@ -263,6 +269,7 @@ impl KitClient {
     /// Sends until there is an answer worth having or patience runs out.
     async fn send<T>(
         &self,
+        errand: Errand,
         http: &HttpRequest,
         path: &str,
         patience: Patience,
@@ -273,7 +280,7 @@ impl KitClient {
         let mut attempts = Attempts::default();
         loop {
             chaos::reach(At::PermitAsked).await;
-            self.limiter.acquire().await?;
+            self.limiter.acquire(errand).await?;
             chaos::reach(At::PermitGiven).await;
             meter.requests.fetch_add(1, Ordering::Relaxed);
             let failure = match self.attempt(http, path, read).await {

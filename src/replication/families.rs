@@ -29,7 +29,8 @@ mod tests {
     #[test]
     fn children_follow_their_parents_and_writers_of_one_table_each_other() {
         let families = of(&objects::ALL);
-        let names = |family: &Vec<&'static Object>| -> Vec<&str> { family.iter().map(|one| one.name).collect() };
+        let names =
+            |family: &Vec<&'static Object>| -> Vec<&str> { family.iter().map(|one| one.name).collect() };
         let families: Vec<Vec<&str>> = families.iter().map(names).collect();
         let together = |one: &str, other: &str| {
             let family = families.iter().find(|family| family.contains(&one)).expect("it is in a family");

@@ -1,6 +1,7 @@
 //! What a run will do: which partitions, in which mode, from where. Pure.
 
 use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
 
 use crate::model::{ApiVersion, Endpoint, Object, Source, Time};
 use crate::store::State;
@@ -38,7 +39,8 @@ pub struct ObjectPlan {
     /// What state must have been made under to be gone on from.
     pub fingerprint: String,
     /// In the order of reading: those never completed first, then those that waited longest, so that no
-    /// parent starves when a cycle takes longer than its schedule.
+    /// parent starves when a cycle takes longer than its schedule. Of those never completed the longest first, so that
+    /// none of them is left over to be read alone.
     pub partitions: Vec<PartitionPlan>,
     /// The greatest mode in which a partition is read.
     pub mode: Mode,
@@ -141,7 +143,10 @@ pub fn object(
     if let Some(still) = still {
         partitions.retain(|partition| !partition.lies_still(&fingerprint, still));
     }
-    partitions.sort_by_key(|partition| partition.state.as_ref().and_then(|state| state.completed_at));
+    partitions.sort_by_key(|partition| {
+        let completed = partition.state.as_ref().and_then(|state| state.completed_at);
+        (completed, Reverse(partition.counted))
+    });
     let mode = partitions.iter().map(|partition| partition.mode(&fingerprint)).max();
     let mode = mode.unwrap_or(Mode::Incremental);
     Some(ObjectPlan {

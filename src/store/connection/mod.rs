@@ -29,7 +29,7 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(120);
 /// How long a server may take to accept a connection.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(30);
 /// Prepared statements kept. A statement of many rows is large, and few shapes are ever in use.
-const STATEMENTS_KEPT: usize = 64;
+const STATEMENTS_KEPT: usize = 256;
 /// Bytes of text per statement, where the server does not set a lower limit.
 const STATEMENT_BYTES: usize = 8 << 20;
 /// More bytes than a statement for one row has beside its values.

@@ -7,6 +7,7 @@ use kitmirror::simulator::{
     AccountPlan, Action, BeyondEnd, Blank, Edge, Fault, Granularity, Junk, Lag, Modes, PageFault, RetryHint,
     StaleCursor, TagCursor, TimeCursor,
 };
+use std::time::Duration;
 
 /// When every day begins.
 pub const MORNING: &str = "2024-02-28T06:00:00Z";
@@ -41,6 +42,8 @@ pub struct Step {
     pub is_overtaken: bool,
     /// The line to the database breaks around its n-th commit: before it is made, or before it is answered.
     pub breaks: Option<(u64, bool)>,
+    /// How long Kit takes to answer, if that is not to be left to chance.
+    pub latency: Option<Duration>,
     pub seed: u64,
 }
 
@@ -144,6 +147,7 @@ impl Step {
             dies_at,
             is_overtaken: one_in(chance, 4),
             breaks: one_in(chance, 3).then(|| (chance.u64(1..20), chance.bool())),
+            latency: None,
             seed: chance.u64(..),
         }
     }

@@ -60,6 +60,7 @@ pub fn live(world: &World<'_>, step: &Step, now: DateTime<Utc>) -> (Ended, DateT
             now,
             began,
             arrivals: Arc::clone(&world.arrivals),
+            there_and_back: step.latency,
             chance: Mutex::new(fastrand::Rng::with_seed(step.seed)),
         });
         let reached = Rc::new(Cell::new(0_u64));
@@ -147,6 +148,8 @@ struct Kit {
     now: DateTime<Utc>,
     began: Instant,
     arrivals: Arc<Mutex<Vec<DateTime<Utc>>>>,
+    /// The time it takes to answer; none of them means any time up to 0.6 s.
+    there_and_back: Option<Duration>,
     chance: Mutex<fastrand::Rng>,
 }
 
@@ -157,11 +160,14 @@ impl Carrier for Kit {
         header: Option<(&'static str, &'a str)>,
     ) -> Pin<Box<dyn Future<Output = io::Result<Carried>> + Send + 'a>> {
         Box::pin(async move {
-            let (there, back) = {
-                let mut chance = self.chance.lock().expect("nobody panics");
-                (chance.u64(1..200), chance.u64(1..400))
+            let (there, back) = match self.there_and_back {
+                Some(time) => (time / 2, time / 2),
+                None => {
+                    let mut chance = self.chance.lock().expect("nobody panics");
+                    (Duration::from_millis(chance.u64(1..200)), Duration::from_millis(chance.u64(1..400)))
+                }
             };
-            tokio::time::sleep(Duration::from_millis(there)).await;
+            tokio::time::sleep(there).await;
             let at = self.now + TimeDelta::from_std(self.began.elapsed()).expect("a day");
             self.arrivals.lock().expect("nobody panics").push(at);
             self.sim.clock().freeze_at(at);
@@ -169,7 +175,7 @@ impl Carrier for Kit {
             let (path, query) = path.split_once('?').unwrap_or((path, ""));
             let headers: Vec<(&str, &str)> = header.into_iter().collect();
             let told = self.sim.tell(path, query, &headers);
-            tokio::time::sleep(Duration::from_millis(back)).await;
+            tokio::time::sleep(back).await;
             if told.is_broken {
                 return Err(io::ErrorKind::ConnectionReset.into());
             }

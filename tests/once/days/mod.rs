@@ -4,6 +4,7 @@
 
 mod day;
 mod life;
+mod pace;
 
 use crate::support::judge::{Judge, Strictness};
 use crate::support::{Api, Mirror, oracle};
@@ -12,7 +13,7 @@ use day::{Day, Reads, Step};
 use kitmirror::chaos::Bug;
 use kitmirror::config::{self, Environment, Input, Settings};
 use kitmirror::model::objects;
-use kitmirror::simulator::{Lag, Simulator, V3_SECRET, V4_KEY};
+use kitmirror::simulator::{ACCESS_TOKEN, Lag, Simulator, V3_SECRET, V4_KEY};
 use life::{Ended, World, live};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -269,7 +270,8 @@ impl Scene {
 fn settings(day: &Day, mirror: &Mirror) -> Settings {
     let (key, secret, version) = match day.api {
         Api::V3 => ("KITMIRROR_KIT_API_SECRET", V3_SECRET, "v3"),
-        Api::V4 | Api::Token => ("KITMIRROR_KIT_API_KEY", V4_KEY, "v4"),
+        Api::V4 => ("KITMIRROR_KIT_API_KEY", V4_KEY, "v4"),
+        Api::Token => ("KITMIRROR_KIT_ACCESS_TOKEN", ACCESS_TOKEN, "v4"),
     };
     // The shortest time for which what Kit's lists do not show may be there all the same.
     let lag = if day.modes.lag == Lag::Kit { "61m" } else { "10m" };

@@ -1,0 +1,91 @@
+//! How fast it goes when Kit's limit is all there is to wait for, by a clock that jumps.
+
+use super::day::{Day, Reads, Step};
+use super::life::{Ended, World, live};
+use super::{Api, Scene};
+use chrono::{DateTime, TimeDelta, Utc};
+use kitmirror::simulator::{AccountPlan, Modes};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a life took, by its own clock, and when its requests arrived.
+fn paced(scene: &Scene, step: &Step, now: DateTime<Utc>) -> (Vec<DateTime<Utc>>, DateTime<Utc>) {
+    let contents = || scene.contents();
+    let world = World {
+        sim: &scene.sim,
+        settings: &scene.settings,
+        bug: None,
+        arrivals: Arc::clone(&scene.arrivals),
+        contents: &contents,
+    };
+    scene.arrivals.lock().expect("nobody panics").clear();
+    let (ended, later) = live(&world, step, now);
+    assert!(matches!(ended, Ended::Ran(Ok(report)) if report.is_complete()));
+    (scene.arrivals.lock().expect("nobody panics").clone(), later)
+}
+
+/// An account of as many lists as usual, in pages so small that a load of it takes minutes at the limit.
+fn many_pages(api: Api, requests_per_minute: u32, people: u64, tags: usize) -> Scene {
+    let plan = AccountPlan::new(people)
+        .tags(tags)
+        .tag_sizes(vec![people / 12; tags])
+        .form_sizes(vec![people / 12; 10])
+        .sequence_sizes(vec![people / 5; 4])
+        .starting_at(super::day::MORNING.parse::<DateTime<Utc>>().expect("a time"));
+    Scene::of(
+        &Day {
+            seed: 1,
+            api,
+            plan,
+            modes: Modes { page_cap: (api != Api::V3).then_some(10), ..Modes::default() },
+            requests_per_minute,
+            skips_members: true,
+            steps: Vec::new(),
+        },
+        None,
+    )
+}
+
+/// A load uses 95 % of what the limit allows, however long Kit takes to answer, up to a second: as many requests are
+/// under way as that needs. And never more than the limit arrive within a minute.
+#[test]
+fn a_long_load_goes_at_the_pace_of_the_limit() {
+    for (api, limit, latency) in
+        [(Api::Token, 600, 500), (Api::Token, 600, 900), (Api::V4, 120, 1_000), (Api::V3, 120, 500)]
+    {
+        let scene = many_pages(api, limit, 6_000, 120);
+        let now = scene.sim.clock().now();
+        let step = Step {
+            latency: Some(Duration::from_millis(latency)),
+            whole: Some(Reads::Everything),
+            ..Step::default()
+        };
+        let (arrivals, _) = paced(&scene, &step, now);
+        super::oracle::rate(&arrivals, limit).expect("the limit is kept");
+        // The last pages of the last lists are read with nothing beside them.
+        let most = arrivals.len() * 97 / 100;
+        let took = arrivals[most] - arrivals[0];
+        let share = most as f64 / (took.as_seconds_f64() / 60.0) / f64::from(limit);
+        println!(
+            "{api:?}, {limit} a minute, {latency} ms: {} requests, {:.1} %",
+            arrivals.len(),
+            share * 100.0
+        );
+        assert!(share >= 0.95, "{api:?}, {latency} ms: {:.1} % of the limit", share * 100.0);
+    }
+}
+
+/// What fits into a minute's limit is not held back at all.
+#[test]
+fn a_quiet_cycle_takes_as_long_as_kit_takes_to_answer() {
+    let scene = many_pages(Api::V4, 120, 60, 40);
+    let first = Step { whole: Some(Reads::Everything), ..Step::default() };
+    let (_, now) = paced(&scene, &first, scene.sim.clock().now());
+    let later = Step { latency: Some(Duration::from_millis(500)), ..Step::default() };
+    let began = now + TimeDelta::hours(2);
+    let (arrivals, ended) = paced(&scene, &later, began);
+    println!("{} requests in {}", arrivals.len(), ended - began);
+    let in_turns = TimeDelta::milliseconds(500) * arrivals.len() as i32;
+    assert!(arrivals.len() > 40, "{} requests", arrivals.len());
+    assert!((ended - began) * 3 < in_turns, "{} requests in {}", arrivals.len(), ended - began);
+}
