@@ -407,7 +407,10 @@ async fn partitions(
             }
             let result = extractor::extract(cx, plan, partition, run, meter).await;
             let result = match result {
-                Err(error) if error.kind() == Kind::SourceRefused && lock(tally).refused == 0 => {
+                Err(error)
+                    if error.kind() == Kind::SourceRefused
+                        && !std::mem::replace(&mut lock(tally).key_doubted, true) =>
+                {
                     Err(rejected_key(cx, meter).await.unwrap_or(error))
                 }
                 result => result,

@@ -21,6 +21,8 @@ pub(super) struct Tally {
     pub(super) read: usize,
     /// Partitions that Kit refuses to this account.
     pub(super) refused: usize,
+    /// The first refusal has made somebody ask whether it is the key that Kit refuses.
+    pub(super) key_doubted: bool,
     /// Rows that were not met and left alone.
     pub(super) held: u64,
     /// Partitions that failed.

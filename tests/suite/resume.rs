@@ -52,9 +52,9 @@ async fn killed_and_resumed(api: Api, after: Duration, clean: &BTreeMap<String, 
             .map(|(list, count)| (list, count - clean.get(list).copied().unwrap_or(0)))
             .filter(|(_, more)| *more > 0)
             .collect();
-        // One page in the hands of the database, and the following one on its way.
+        // Of the lists under way one page in the hands of the database, and the following one on its way.
         assert!(again.iter().all(|(_, more)| *more <= 2), "killed after {after:?}: read again {again:?}");
-        assert!(again.len() <= 4, "killed after {after:?}: read again {again:?}");
+        assert!(again.len() <= 10, "killed after {after:?}: read again {again:?}");
     }
 }
 
