@@ -3,7 +3,7 @@
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use kitmirror::error::Result;
-use kitmirror::kit::{Errand, Ledger, Limiter, Memory, Page, parse};
+use kitmirror::kit::{Ledger, Limiter, Memory, Page, Precedence, parse};
 use kitmirror::model::objects::SUBSCRIBERS;
 use kitmirror::model::row::Mapping;
 use kitmirror::model::{ApiVersion, Endpoint, Time, time};
@@ -143,7 +143,7 @@ fn acquire(bencher: Bencher<'_, '_>, limiter: impl Fn() -> Limiter + Sync) {
         runtime.block_on(async {
             let _job = limiter.expect(REQUESTS);
             for _ in 0..REQUESTS {
-                limiter.acquire(Errand::GoOn).await.expect("a ledger in memory takes everything");
+                limiter.acquire(Precedence::Following).await.expect("a ledger in memory takes everything");
             }
         });
     });

@@ -39,8 +39,10 @@
 //!  └─ store.commit_page()   one transaction: rows, quarantine, checkpoint or watermark, lease still ours?
 //! ```
 //!
-//! The page that follows is on its way while one is committed; small pages are joined to about a thousand
-//! rows a commit. No transaction is open while a request is under way.
+//! Pages are read while a commit is made, so that neither Kit waits for the database nor the database for Kit: small
+//! pages are joined to about a thousand rows a commit, and to two thousand where the database is slow. Lists are read side
+//! by side, as many as it takes to reach Kit's limit although an answer takes a second; objects that hang on each other
+//! are read one after the other (`replication::families`). No transaction is open while a request is under way.
 //!
 //! # What is guaranteed, and why
 //!

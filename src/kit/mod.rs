@@ -16,7 +16,7 @@ mod transport;
 #[cfg(feature = "chaos")]
 pub use carrier::{Carried, Carrier};
 pub use heartbeat::Heartbeat;
-pub use limiter::{Errand, Expected, Ledger, Limiter, Memory};
+pub use limiter::{Expected, Ledger, Limiter, Memory, Precedence};
 pub use page::{NotAPage, Page, Place, parse};
 pub use request::{Auth, PageRequest, Position};
 pub use retry::Patience;
@@ -156,11 +156,8 @@ impl KitClient {
             let http = request::page(&self.settings.base_url, &self.settings.auth, request, per_page);
             let read =
                 |answer: Answer| page::parse(answer.body, request.list, request.paging, answer.served_at);
-            let errand = match request.position {
-                Position::First => Errand::Begin,
-                Position::After(_) | Position::Number(_) => Errand::GoOn,
-            };
-            let sent = self.send(errand, &http, &request.path, Patience::WORKING, meter, &read).await;
+            let precedence = if request.begins { Precedence::Beginning } else { Precedence::Following };
+            let sent = self.send(precedence, &http, &request.path, Patience::WORKING, meter, &read).await;
             #[cfg(feature = "chaos")]
             let sent = match sent {
                 Err(_) if chaos::planted(Bug::ErrorIsEmpty) => {
@@ -196,7 +193,7 @@ impl KitClient {
         let path = detail.path.replace("{id}", &id.to_string());
         let http = request::get(&self.settings.base_url, &self.settings.auth, &path, &[]);
         let read = |answer: Answer| member(&answer.body, detail.member);
-        match self.send(Errand::GoOn, &http, &path, Patience::WORKING, meter, &read).await {
+        match self.send(Precedence::Following, &http, &path, Patience::WORKING, meter, &read).await {
             Ok(record) => Ok(Some(record)),
             Err(error) if error.kind() == Kind::SourceNotFound => Ok(None),
             Err(error) => Err(error),
@@ -213,7 +210,7 @@ impl KitClient {
             ApiVersion::V4 => vec![("per_page", "1".to_owned())],
         };
         let http = request::get(&self.settings.base_url, &self.settings.auth, path, &smallest);
-        match self.send(Errand::GoOn, &http, path, Patience::WORKING, meter, &|_| Ok(())).await {
+        match self.send(Precedence::Following, &http, path, Patience::WORKING, meter, &|_| Ok(())).await {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == Kind::SourceNotFound => Ok(false),
             Err(error) => Err(error),
@@ -228,17 +225,18 @@ impl KitClient {
         let http = request::get(&self.settings.base_url, &self.settings.auth, "/account", &[]);
         let version = self.version();
         let read = |answer: Answer| account(version, &answer.body);
-        self.send(Errand::GoOn, &http, "/account", patience, meter, &read).await.map_err(|error| match error
-            .kind()
-        {
-            Kind::SourceRefused => {
-                Error::new(Kind::SourceRejectedKey, format!("Kit does not accept the credential: {error}"))
+        self.send(Precedence::Following, &http, "/account", patience, meter, &read).await.map_err(|error| {
+            match error.kind() {
+                Kind::SourceRefused => Error::new(
+                    Kind::SourceRejectedKey,
+                    format!("Kit does not accept the credential: {error}"),
+                ),
+                Kind::SourceNotFound => Error::new(
+                    Kind::Settings,
+                    "there is no Kit API at kit_api_url (404 for /account); it must end in /v3 or /v4",
+                ),
+                _ => error,
             }
-            Kind::SourceNotFound => Error::new(
-                Kind::Settings,
-                "there is no Kit API at kit_api_url (404 for /account); it must end in /v3 or /v4",
-            ),
-            _ => error,
         })
     }
 
@@ -249,7 +247,7 @@ impl KitClient {
     /// `SourceUnavailable` when there was no answer at all.
     pub async fn probe(&self, path: &str, query: &[(&str, String)], meter: &Meter) -> Result<(u16, String)> {
         let http = request::get(&self.settings.base_url, &self.settings.auth, path, query);
-        self.limiter.acquire(Errand::GoOn).await?;
+        self.limiter.acquire(Precedence::Following).await?;
         meter.requests.fetch_add(1, Ordering::Relaxed);
         match self.transport.get(&http).await {
             Ok(answer) => {
@@ -269,19 +267,21 @@ impl KitClient {
     /// Sends until there is an answer worth having or patience runs out.
     async fn send<T>(
         &self,
-        errand: Errand,
+        precedence: Precedence,
         http: &HttpRequest,
         path: &str,
         patience: Patience,
         meter: &Meter,
         read: &(dyn Fn(Answer) -> Result<T, Unreadable> + Sync),
     ) -> Result<T> {
-        let started = Instant::now();
+        let mut first_sent = None;
         let mut attempts = Attempts::default();
         loop {
             chaos::reach(At::PermitAsked).await;
-            self.limiter.acquire(errand).await?;
+            self.limiter.acquire(precedence).await?;
             chaos::reach(At::PermitGiven).await;
+            // Not before: a turn may be waited for longer than an answer.
+            let started = *first_sent.get_or_insert_with(Instant::now);
             meter.requests.fetch_add(1, Ordering::Relaxed);
             let failure = match self.attempt(http, path, read).await {
                 Ok(value) => return Ok(value),

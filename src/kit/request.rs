@@ -75,6 +75,8 @@ pub struct PageRequest {
     pub position: Position,
     /// Whether to ask v4 for the number of rows in the whole list; slow at Kit, so on first pages only.
     pub with_total: bool,
+    /// Whether a whole list is begun with it: others go first, see [`Precedence`](super::Precedence).
+    pub begins: bool,
 }
 
 /// What is put on the wire. Its `Debug` shows the path only.
@@ -163,6 +165,7 @@ mod tests {
             ],
             position,
             with_total: true,
+            begins: false,
         }
     }
 

@@ -167,7 +167,11 @@ impl Reading<'_> {
             let page = match self.following(&pass, &mut gathered).await? {
                 Ok(Some(page)) => page,
                 Ok(None) => {
-                    self.commit(&pass, &mut gathered).await?;
+                    // What a slow database had no time for is read again by the next run: a stop is not to wait for it.
+                    match &self.under_way {
+                        Some(_) => self.settle().await?,
+                        None => self.commit(&pass, &mut gathered).await?,
+                    }
                     return Ok(Ended::Stopped);
                 }
                 Err(error) => {
@@ -225,12 +229,13 @@ impl Reading<'_> {
             if let Some(under_way) = &mut self.under_way {
                 tokio::select! {
                     biased;
-                    written = &mut under_way.made => self.made(written)?,
+                    written = &mut under_way.making => self.made(written)?,
                     answer = &mut following => return Ok(answer),
                 }
             } else if let Some(moment) = gathered.may_wait() {
-                if let Ok(answer) = tokio::time::timeout(moment, &mut following).await {
-                    return Ok(answer);
+                match tokio::time::timeout(moment, &mut following).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(_) => self.begin(pass, gathered),
                 }
             } else {
                 self.begin(pass, gathered);

@@ -32,7 +32,7 @@ pub use stop::Stop;
 
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tracing::Instrument as _;
 
@@ -134,13 +134,11 @@ pub async fn run(cx: &Context<'_>, request: &Request) -> Report {
     // An error that ends the run ends all families.
     let over = cx.stop.within();
     let within = Context { stop: &over, ..*cx };
+    let ended_by = Mutex::new(None);
     let families = if job.in_turn { vec![request.objects.clone()] } else { families::of(&request.objects) };
-    let read = join_all(families.iter().map(|family| read_family(&within, family))).await;
-    let mut report = Report::default();
-    for (objects, fatal) in read {
-        report.objects.extend(objects);
-        report.ended_by = report.ended_by.or(fatal);
-    }
+    let read = join_all(families.iter().map(|family| read_family(&within, family, &ended_by))).await;
+    let mut report = Report { objects: read.concat(), ..Report::default() };
+    report.ended_by = ended_by.into_inner().unwrap_or_else(PoisonError::into_inner);
     report.objects.sort_by_key(|one| request.objects.iter().position(|object| object.name == one.object));
     let wanted = request.objects.iter().filter(|object| !matches!(object.source, Source::ViewOf(_))).count();
     let done = report.objects.iter().filter(|one| one.outcome != Outcome::Stopped).count();
@@ -148,8 +146,12 @@ pub async fn run(cx: &Context<'_>, request: &Request) -> Report {
     report
 }
 
-/// Runs objects one after the other. Gives the error that must end the whole run, if there was one, beside the reports.
-async fn read_family(cx: &Context<'_>, family: &[&'static Object]) -> (Vec<ObjectReport>, Option<Error>) {
+/// Runs objects one after the other. The first error that must end the whole run is put into `ended_by`.
+async fn read_family(
+    cx: &Context<'_>,
+    family: &[&'static Object],
+    ended_by: &Mutex<Option<Error>>,
+) -> Vec<ObjectReport> {
     let mut reports: Vec<ObjectReport> = Vec::new();
     for object in family {
         if cx.stop.is_requested() {
@@ -168,20 +170,20 @@ async fn read_family(cx: &Context<'_>, family: &[&'static Object]) -> (Vec<Objec
             }
             Err(error) => Some(error.about(object.name)),
         };
-        if fatal.is_some() {
+        if let Some(fatal) = fatal {
+            lock(ended_by).get_or_insert(fatal);
             cx.stop.request();
-            return (reports, fatal);
+            break;
         }
     }
-    (reports, None)
+    reports
 }
 
 /// What is known of a run before it begins.
 struct Job<'c> {
     _expected: Expected<'c>,
-    /// All objects are read one after the other. A reconcile marks memberships of people who are gone, and no list may
-    /// show them as they were; v3's lists learn from each other what they need not ask, and one of them alone
-    /// uses most of its rate.
+    /// All objects are read one after the other. A reconcile marks memberships of people who are gone, and no list of this
+    /// run may show them as they were before; v3's lists learn from each other what they need not ask.
     in_turn: bool,
 }
 
@@ -204,7 +206,8 @@ async fn prepare<'c>(cx: &Context<'c>, request: &Request) -> Result<Job<'c>> {
             cx.store.request(object, whole).await?;
         }
         let Some(plan) = plan_object(cx, object, true).await? else { continue };
-        in_turn |= plan.mode == Mode::Reconcile;
+        let unfinished = plan.partitions.iter().filter_map(|partition| partition.state.as_ref());
+        in_turn |= plan.mode == Mode::Reconcile || unfinished.into_iter().any(pass::reconciles);
         let walks = plan.endpoint.fresh.len().max(1) as u64;
         expected = expected.saturating_add(match plan.mode {
             Mode::Incremental => plan.partitions.len() as u64 * walks,
@@ -323,8 +326,8 @@ async fn read_object(
     cx.observer.object_started(object.name, plan.partitions.len(), &meter);
     let tally = Mutex::new(Tally::default());
     partitions(cx, plan, &plan.partitions, run, &meter, &tally).await;
-    let again = std::mem::take(&mut lock(&tally).hidden_left);
-    if !again.is_empty() && !lock(&tally).is_over(cx) {
+    if !lock(&tally).hidden_left.is_empty() && !lock(&tally).is_over(cx) {
+        let again = std::mem::take(&mut lock(&tally).hidden_left);
         let states = cx.store.states(object).await?;
         let again: Vec<PartitionPlan> = plan
             .partitions
@@ -338,7 +341,7 @@ async fn read_object(
         partitions(cx, plan, &again, run, &meter, &tally).await;
     }
     chaos::reach(Place::PartitionsRead).await;
-    let mut tally = tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let Some(parent) = orphaned {
         let what = format!(
             "the list of {} could not be read, so it is not known whose members there are",
@@ -347,7 +350,7 @@ async fn read_object(
         tally.first.get_or_insert(Error::new(Kind::ParentsUnknown, what).about(object.name));
         tally.failed += 1;
     }
-    let outcome = tally.outcome(cx);
+    let outcome = tally.outcome();
     match (outcome, &tally.first) {
         (Outcome::Complete | Outcome::Incomplete, _) if whole && object.parent().is_some() => {
             cx.store.complete_object(object, began_at, tally.swept(plan)).await?;
@@ -401,8 +404,9 @@ async fn partitions(
 ) {
     futures_util::stream::iter(partitions)
         .for_each_concurrent(cx.kit.limiter().in_flight(), |partition| async move {
-            let Ok(_turn) = cx.lists.acquire().await else { return };
-            if lock(tally).is_over(cx) {
+            let turn = cx.lists.acquire().await;
+            if turn.is_err() || lock(tally).is_over(cx) {
+                lock(tally).unread = true;
                 return;
             }
             let result = extractor::extract(cx, plan, partition, run, meter).await;
@@ -491,5 +495,5 @@ fn log(report: &ObjectReport) {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

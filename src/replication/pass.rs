@@ -53,6 +53,12 @@ pub struct Reading {
     pub doubt: Option<String>,
 }
 
+/// Whether an unfinished pass would be gone on with as one that reconciles, whatever is asked for.
+pub fn reconciles(state: &State) -> bool {
+    let saved = state.checkpoint.as_deref().and_then(|saved| serde_json::from_str::<Checkpoint>(saved).ok());
+    saved.is_some_and(|saved| saved.mode == Mode::Reconcile)
+}
+
 /// What is known about the walk under way.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Leg {
@@ -118,6 +124,8 @@ pub struct Pass {
     reading: Reading,
     /// Resumed from a checkpoint, and no page since.
     resumed: bool,
+    /// A page was read, in this life or an earlier one.
+    begun: bool,
     restarts: u32,
     counted: Option<i64>,
     plan: Vec<Walk>,
@@ -202,6 +210,7 @@ impl Pass {
             leg: Leg::default(),
             reading: Reading { opened_at: terms.opened_at, ..Reading::default() },
             resumed: false,
+            begun: false,
             restarts: 0,
             counted: terms.counted,
             plan,
@@ -239,6 +248,7 @@ impl Pass {
             self.leg = saved.leg;
             self.reading = saved.reading;
             self.resumed = true;
+            self.begun = true;
             // Long enough for people to come and go in equal numbers, which the totals do not show.
             self.leg.moved |= terms.now - saved.saved_at > CHECKPOINT_LIVES;
             if saved.mode >= Mode::Full {
@@ -343,6 +353,7 @@ impl Pass {
             position: self.next.clone(),
             // A count is slow at Kit; worth it once for a whole list.
             with_total: self.next == Position::First && self.mode >= Mode::Full,
+            begins: !self.begun && self.mode >= Mode::Full,
         }
     }
 
@@ -387,6 +398,7 @@ impl Pass {
     pub fn absorb(&mut self, turn: &Turn<'_>) -> Result<Progress> {
         let ceiling = *self.ceiling.get_or_insert(turn.served_at);
         self.latest = Some(turn.served_at);
+        self.begun = true;
         if std::mem::take(&mut self.resumed) && self.is_stale(turn) {
             tracing::info!(
                 object.name = self.object.name,

@@ -39,8 +39,8 @@ pub struct ObjectPlan {
     /// What state must have been made under to be gone on from.
     pub fingerprint: String,
     /// In the order of reading: those never completed first, then those that waited longest, so that no
-    /// parent starves when a cycle takes longer than its schedule. Of those never completed the longest first, so that
-    /// none of them is left over to be read alone.
+    /// parent starves when a cycle takes longer than its schedule. Of those that waited equally long the longest first, so
+    /// that it is not the last to end.
     pub partitions: Vec<PartitionPlan>,
     /// The greatest mode in which a partition is read.
     pub mode: Mode,

@@ -17,6 +17,8 @@ pub(super) struct Tally {
     pub(super) brought: Brought,
     pub(super) hidden_left: Vec<String>,
     pub(super) stopped: bool,
+    /// Some partitions were not begun.
+    pub(super) unread: bool,
     /// Partitions that were read, or read as far as a stop allowed.
     pub(super) read: usize,
     /// Partitions that Kit refuses to this account.
@@ -77,12 +79,12 @@ impl Tally {
         }
     }
 
-    pub(super) fn outcome(&self, cx: &Context<'_>) -> Outcome {
+    pub(super) fn outcome(&self) -> Outcome {
         if self.fatal.is_none() && self.refused > 0 && self.read == 0 {
             Outcome::Unavailable
         } else if self.fatal.is_some() || self.failed > 0 {
             Outcome::Failed
-        } else if self.stopped || !self.hidden_left.is_empty() || cx.stop.is_requested() {
+        } else if self.stopped || self.unread || !self.hidden_left.is_empty() {
             Outcome::Stopped
         } else if self.brought.written.quarantined > 0 || self.held > 0 {
             Outcome::Incomplete

@@ -4,7 +4,7 @@
 //! that finds it reserved is counted and forgotten; so no object runs twice at a time, and a long run keeps nobody
 //! waiting but the objects that it still has before it. Everything else that is due begins at once, in a run beside it:
 //! a load of tag subscriptions that takes hours does not make the list of tags stale. More than one run at a time does
-//! not raise the rate of requests, since they share the limiter, which lets them pass in the order in which they ask.
+//! not raise the rate of requests, since they share the limiter, which lets what is short go before what begins a whole list.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -27,6 +27,8 @@ const LOOK_UPS: u64 = 200;
 
 /// Everything that is open while work is done.
 pub struct Session {
+    /// One permit for each list that may be read beside others, of all runs together.
+    lists: Semaphore,
     /// The door to Kit.
     pub kit: KitClient,
     /// The door to the database.
@@ -162,6 +164,7 @@ impl Session {
                 let purge_after =
                     settings.purge_after.and_then(|after| chrono::TimeDelta::from_std(after).ok());
                 Ok(Session {
+                    lists: Semaphore::new(kit.limiter().in_flight()),
                     kit,
                     store,
                     account,
@@ -239,7 +242,7 @@ impl Session {
             store: &self.store,
             observer,
             stop,
-            lists: &Semaphore::new(self.kit.limiter().in_flight()),
+            lists: &self.lists,
             overlap: self.overlap,
             visibility_lag: self.visibility_lag,
             member_recheck: self.member_recheck,

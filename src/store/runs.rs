@@ -17,7 +17,7 @@ pub enum Outcome {
     Failed,
     /// Kit refuses this object.
     Unavailable,
-    /// A signal came first.
+    /// Somebody asked for a stop, or the error of another object ended the run, before all was read.
     Stopped,
 }
 

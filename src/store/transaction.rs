@@ -2,7 +2,8 @@
 //! where need be, and never made twice.
 //!
 //! Every transaction is a task of its own. A caller that is cancelled can therefore not leave one half open,
-//! which the driver does not survive: the next one would run inside it and vanish with it.
+//! which the driver does not survive: the next one would run inside it and vanish with it. The task waits for the
+//! connection as well: a caller that begins to wait and then does something else first would keep it from all others.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -66,8 +67,9 @@ impl Line {
         T: Send + 'static,
         F: for<'c> Fn(&'c mut Connection) -> Work<'c, T> + Send + Sync + 'static,
     {
-        let mut wire = Arc::clone(&self.0).lock_owned().await;
+        let line = Arc::clone(&self.0);
         owned_task(async move {
+            let mut wire = line.lock_owned().await;
             let mut patience = Patience::new();
             let mut unknown = None;
             loop {
@@ -93,8 +95,9 @@ impl Line {
         T: Send + 'static,
         F: for<'c> Fn(&'c mut Connection) -> Work<'c, T> + Send + Sync + 'static,
     {
-        let mut wire = Arc::clone(&self.0).lock_owned().await;
+        let line = Arc::clone(&self.0);
         owned_task(async move {
+            let mut wire = line.lock_owned().await;
             let mut patience = Patience::new();
             loop {
                 match wire.look(&work).await {
@@ -116,8 +119,9 @@ impl Line {
         T: Send + 'static,
         F: for<'c> Fn(&'c mut Connection) -> Work<'c, T> + Send + Sync + 'static,
     {
-        let mut wire = Arc::clone(&self.0).lock_owned().await;
+        let line = Arc::clone(&self.0);
         owned_task(async move {
+            let mut wire = line.lock_owned().await;
             let is_kept = wire.connection.is_some();
             let looked = tokio::time::timeout(GLANCED_WITHIN, async {
                 match wire.look(&work).await {
@@ -141,8 +145,9 @@ impl Line {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut Connection) -> Work<'c, T> + Send + 'static,
     {
-        let mut wire = Arc::clone(&self.0).lock_owned().await;
+        let line = Arc::clone(&self.0);
         owned_task(async move {
+            let mut wire = line.lock_owned().await;
             let result = chaos::in_place(work(wire.connected().await?)).await;
             wire.drop_if_lost(result)
         })

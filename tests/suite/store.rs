@@ -345,6 +345,30 @@ async fn a_commit_that_nobody_waits_for_leaves_no_open_transaction() {
     assert_eq!(bench.sees("select \"rows\" from sync_state").await, [(expected + 1).to_string()]);
 }
 
+/// Whoever has begun to wait for a commit and then does something else first keeps nobody from the database.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_is_not_asked_about_keeps_nobody_waiting() {
+    let bench = Bench::new().await;
+    let other = bench.other().await;
+    other.execute(ENGINE.lock_out_writers()).await;
+    let mut commits: Vec<_> = [1, 2]
+        .map(|page| bench.commit(&TAGS, tags(page.into()..=page.into()), more(page)))
+        .into_iter()
+        .map(|commit| Box::pin(bench.store.commit_page(commit)))
+        .collect();
+    // Begun, and then left alone.
+    for commit in &mut commits {
+        assert!(tokio::time::timeout(Duration::from_millis(50), commit).await.is_err(), "nobody may write");
+    }
+    other.execute("commit").await;
+    let renewed = tokio::time::timeout(Duration::from_secs(20), bench.store.renew_lease()).await;
+    renewed.expect("it is not kept waiting").expect("the store is in order");
+    for commit in commits {
+        commit.await.expect("it is made");
+    }
+    assert_eq!(bench.sees("select count(*) from tags").await, ["2"]);
+}
+
 /// V-02. However many begin at once: one makes the tables, the others find them made.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tables_are_made_once() {

@@ -138,6 +138,7 @@ impl<'s> Lists<'s> {
             query: query.map(|(name, value)| (name.into(), value.into())).collect(),
             position,
             with_total: paging == Paging::Cursor { per_page: 1 },
+            begins: false,
         };
         self.kit.page(&request, self.meter).await
     }

@@ -50,10 +50,13 @@ fn many_pages(api: Api, requests_per_minute: u32, people: u64, tags: usize) -> S
 /// under way as that needs. And never more than the limit arrive within a minute.
 #[test]
 fn a_long_load_goes_at_the_pace_of_the_limit() {
-    for (api, limit, latency) in
-        [(Api::Token, 600, 500), (Api::Token, 600, 900), (Api::V4, 120, 1_000), (Api::V3, 120, 500)]
-    {
-        let scene = many_pages(api, limit, 6_000, 120);
+    for (api, limit, latency, people, tags) in [
+        (Api::Token, 600, 500, 6_000, 120),
+        (Api::Token, 600, 900, 6_000, 120),
+        (Api::V4, 120, 1_000, 2_400, 60),
+        (Api::V3, 120, 500, 15_000, 120),
+    ] {
+        let scene = many_pages(api, limit, people, tags);
         let now = scene.sim.clock().now();
         let step = Step {
             latency: Some(Duration::from_millis(latency)),
