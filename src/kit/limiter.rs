@@ -503,4 +503,34 @@ mod tests {
             prop_assert!(busiest_minute(&left) < limit as usize);
         }
     }
+
+    /// Behind lists that take hours, of another run, nothing waits for longer than a minute and its turn.
+    #[tokio::test(start_paused = true)]
+    async fn what_begins_lets_others_go_first_but_not_for_ever() {
+        let limiter = Arc::new(Limiter::new(60));
+        limiter.acquire(Precedence::Beginning).await.unwrap();
+        departures(&limiter, 40).await;
+        let asked = Instant::now();
+        let long: Vec<_> = (0..3)
+            .map(|_| {
+                let limiter = Arc::clone(&limiter);
+                tokio::spawn(async move {
+                    loop {
+                        limiter.acquire(Precedence::Following).await.unwrap();
+                    }
+                })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        limiter.acquire(Precedence::Beginning).await.unwrap();
+        let waited = asked.elapsed();
+        assert!(waited >= GIVES_WAY_FOR, "{waited:?}");
+        assert!(waited <= GIVES_WAY_FOR + Duration::from_secs(10), "{waited:?}");
+        // Who gave up waiting is not waited for.
+        for one in long {
+            one.abort();
+            drop(one.await);
+        }
+        assert_eq!(limiter.following.load(Ordering::Acquire), 0);
+    }
 }

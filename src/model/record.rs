@@ -33,9 +33,8 @@ impl<'a> Record<'a> {
     }
 
     /// The members sorted by name, the last of a repeated name only.
-    pub fn into_sorted(self) -> Vec<(String, &'a RawValue)> {
-        let mut members: Vec<(String, &'a RawValue)> =
-            self.members.into_iter().map(|(name, value)| (name.into_owned(), value)).collect();
+    pub fn into_sorted(self) -> Vec<(Cow<'a, str>, &'a RawValue)> {
+        let mut members = self.members;
         // Stable, so that of equal names the last one stays last, and is the one kept.
         members.sort_by(|a, b| a.0.cmp(&b.0));
         members.reverse();
@@ -112,13 +111,10 @@ mod tests {
     #[test]
     fn a_name_that_an_engine_cannot_hold_is_replaced_before_names_are_compared() {
         let text = r#"{"\u0000": 1, "a": 2, "\u2400": 3}"#;
-        let members: Vec<(String, &str)> = Record::parse(text)
-            .unwrap()
-            .into_sorted()
-            .into_iter()
-            .map(|(name, value)| (name, value.get()))
-            .collect();
-        assert_eq!(members, [("a".to_owned(), "2"), ("\u{2400}".to_owned(), "3")]);
+        let members = Record::parse(text).unwrap().into_sorted();
+        let members: Vec<(&str, &str)> =
+            members.iter().map(|(name, value)| (name.as_ref(), value.get())).collect();
+        assert_eq!(members, [("a", "2"), ("\u{2400}", "3")]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Record → row: picks the columns of an object out of a JSON record, or says why it cannot.
 
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -268,7 +269,7 @@ impl<'a> Mapping<'a> {
             unknown.insert(name, value);
         }
         unknown.extend(inner_unknown.iter().map(|(name, value)| (*name, value.as_ref())));
-        let unknown = unknown.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let unknown = unknown.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect();
         let json = canonical_members(unknown).map_err(|error| error.to_string())?;
         Ok(json.map_or(Value::Null, |json| Value::Json(json.into())))
     }
@@ -290,7 +291,7 @@ impl<'a> Mapping<'a> {
     /// What an object holds beyond the members that have columns.
     fn rest_of(&self, outer: &str, value: &RawValue) -> Result<Option<Box<RawValue>>, String> {
         let Ok(record) = Record::parse(value.get()) else { return Ok(None) };
-        let unknown: Vec<(String, &RawValue)> = record
+        let unknown: Vec<(Cow<'_, str>, &RawValue)> = record
             .into_sorted()
             .into_iter()
             .filter(|(name, _)| {

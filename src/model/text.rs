@@ -2,6 +2,7 @@
 //! same. U+0000, which PostgreSQL cannot hold, becomes U+2400; a lone surrogate becomes U+FFFD.
 
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::record::Record;
@@ -94,7 +95,7 @@ fn write_canonical(raw: &str, depth: usize, out: &mut String) -> Result<(), NotC
     match raw.as_bytes().first() {
         Some(b'{') => {
             let record = Record::parse(raw).map_err(|_| NotCanonical::NotJson)?;
-            write_object(record.into_sorted().iter().map(|(name, value)| (name.as_str(), *value)), depth, out)
+            write_object(record.into_sorted().iter().map(|(name, value)| (name.as_ref(), *value)), depth, out)
         }
         Some(b'[') => {
             let items: Vec<&RawValue> = serde_json::from_str(raw).map_err(|_| NotCanonical::NotJson)?;
@@ -147,19 +148,26 @@ fn write_object<'a>(
 ///
 /// # Errors
 /// As [`canonical`].
-pub fn canonical_members(mut members: Vec<(String, &RawValue)>) -> Result<Option<String>, NotCanonical> {
+pub fn canonical_members(
+    mut members: Vec<(Cow<'_, str>, &RawValue)>,
+) -> Result<Option<String>, NotCanonical> {
     if members.is_empty() {
         return Ok(None);
     }
     members.sort_by(|a, b| a.0.cmp(&b.0));
     let mut out = String::new();
-    write_object(members.iter().map(|(name, value)| (name.as_str(), *value)), MAX_DEPTH, &mut out)?;
+    write_object(members.iter().map(|(name, value)| (name.as_ref(), *value)), MAX_DEPTH, &mut out)?;
     Ok(Some(out))
 }
 
 /// Writes `text` as a JSON string: only what JSON demands is escaped, so equal text has equal bytes.
 fn write_string(text: &str, out: &mut String) {
     out.push('"');
+    if !text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     for c in text.chars() {
         match c {
             '"' => out.push_str("\\\""),
