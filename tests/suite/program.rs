@@ -5,7 +5,7 @@ use crate::support::binary::listing;
 use crate::support::judge::{Judge, Strictness};
 use crate::support::scene::{few, people};
 use crate::support::server::{PLAIN_ROLE, ROLE, let_plain_role_in};
-use crate::support::{Api, Binary, Engine, Mirror, asked, kit};
+use crate::support::{Api, Binary, Engine, Mirror, asked, at_rest, kit};
 use futures_util::future::join_all;
 use kitmirror::model::objects;
 use kitmirror::simulator::{Action, Blank, Fault, RetryHint};
@@ -242,11 +242,13 @@ async fn a_second_kitmirror_is_told_who_is_at_work() {
 async fn a_kitmirror_that_was_overtaken_while_it_slept_writes_nothing() {
     for api in Api::VERSIONS {
         let (sim, serving) = kit(few()).await;
-        sim.faults().add(Fault::new(Action::Delay(Duration::from_millis(700))).on(people(api)).nth(1));
+        sim.faults().add(Fault::new(Action::Delay(Duration::from_secs(4))).on(people(api)).nth(1));
         let mirror = Mirror::new().await;
         let binary = Binary::of(&mirror, &serving, api);
         let first = binary.start(&["sync"]);
         asked(&sim, people(api)).await;
+        // Not in the middle of a commit, which would lock a file until it wakes up.
+        at_rest(&sim).await;
         first.signal("STOP");
         let long_ago = ENGINE.time("2001-01-01T00:00:00Z".parse().expect("a time"));
         mirror.execute(&format!("update sync_lease set expires_at = {long_ago}")).await;

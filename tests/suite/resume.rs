@@ -8,10 +8,10 @@ use kitmirror::simulator::{AccountPlan, Action, Fault, Request, Serving, Simulat
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// About three thousand people, a tag of more than a page, answers slow enough that a run takes a second.
+/// Six thousand people, a tag of more than a page, answers slow enough that a run takes a second.
 async fn account(api: Api) -> (Simulator, Serving) {
     let plan =
-        AccountPlan::new(3_000).tag_sizes([1_400, 900, 300]).form_sizes([1_100, 500]).sequence_sizes([700]);
+        AccountPlan::new(6_000).tag_sizes([1_400, 900, 300]).form_sizes([1_100, 500]).sequence_sizes([700]);
     let (sim, serving) = kit(plan).await;
     let pause = if api == Api::V3 { 2 } else { 30 };
     sim.faults().add(Fault::new(Action::Delay(Duration::from_millis(pause))));
@@ -52,8 +52,8 @@ async fn killed_and_resumed(api: Api, after: Duration, clean: &BTreeMap<String, 
             .map(|(list, count)| (list, count - clean.get(list).copied().unwrap_or(0)))
             .filter(|(_, more)| *more > 0)
             .collect();
-        // Of the lists under way one page in the hands of the database, and the following one on its way.
-        assert!(again.iter().all(|(_, more)| *more <= 2), "killed after {after:?}: read again {again:?}");
+        // Of the lists under way two pages in the hands of a slow database, two that wait for it, and the following one.
+        assert!(again.iter().all(|(_, more)| *more <= 5), "killed after {after:?}: read again {again:?}");
         assert!(again.len() <= 10, "killed after {after:?}: read again {again:?}");
     }
 }

@@ -4,7 +4,7 @@ use crate::ENGINE;
 use crate::support::binary::Running;
 use crate::support::judge::{Judge, Strictness};
 use crate::support::scene::{few, people};
-use crate::support::{Api, Binary, Engine, Mirror, asked, kit};
+use crate::support::{Api, Binary, Engine, Mirror, asked, at_rest, kit};
 use futures_util::future::join_all;
 use kitmirror::error::{Error, Kind};
 use kitmirror::replication::{Silent, Stop};
@@ -155,8 +155,7 @@ async fn a_service_that_was_overtaken_while_it_slept_stands_by() {
         let mirror = Mirror::new().await;
         let binary = service(&mirror, &serving, Api::V4, NEXT_YEAR);
         if at_work {
-            sim.faults()
-                .add(Fault::new(Action::Delay(Duration::from_millis(700))).on("/v4/subscribers").nth(1));
+            sim.faults().add(Fault::new(Action::Delay(Duration::from_secs(4))).on("/v4/subscribers").nth(1));
         }
         let mut first = binary.start(&["run"]);
         if at_work {
@@ -165,7 +164,7 @@ async fn a_service_that_was_overtaken_while_it_slept_stands_by() {
             is_loaded(&mirror).await;
         }
         // Not in the middle of a commit, which would lock a file until it wakes up.
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        at_rest(&sim).await;
         first.signal("STOP");
         let long_ago = ENGINE.time("2001-01-01T00:00:00Z".parse().expect("a time"));
         mirror.execute(&format!("update sync_lease set expires_at = {long_ago}")).await;

@@ -49,3 +49,17 @@ pub async fn asked(sim: &Simulator, path: &str) {
     }
     panic!("nobody asked for {path}");
 }
+
+/// Waits until nobody has asked for anything for a moment: what has been read is written by then.
+pub async fn at_rest(sim: &Simulator) {
+    let mut before = u64::MAX;
+    for _ in 0..100 {
+        let now = sim.request_count();
+        if now == before {
+            return;
+        }
+        before = now;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    panic!("there is no rest");
+}
