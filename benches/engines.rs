@@ -268,6 +268,7 @@ impl Mirror {
                 run: (self.run, 1, 0),
                 met: MetStep::None,
                 gone: Vec::new(),
+                meanwhile: self.store.meanwhile(),
             };
             let began = Instant::now();
             written += self.store.commit_page(commit).await?;

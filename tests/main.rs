@@ -11,10 +11,10 @@ use std::sync::LazyLock;
 use support::Engine;
 
 /// Where the mirrors of this run live: SQLite, unless told otherwise.
-static ENGINE: LazyLock<Engine> = LazyLock::new(|| match std::env::var("KITMIRROR_TEST_ENGINE").as_deref() {
-    Err(_) | Ok("sqlite") => Engine::Sqlite,
-    Ok("postgres") => Engine::Postgres,
-    Ok("mariadb") => Engine::Mariadb,
-    Ok("mysql") => Engine::Mysql,
-    Ok(other) => panic!("KITMIRROR_TEST_ENGINE is {other:?}, not sqlite, postgres, mariadb or mysql"),
+static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
+    let named = std::env::var("KITMIRROR_TEST_ENGINE").unwrap_or_else(|_| "sqlite".to_owned());
+    let engine = Engine::ALL.into_iter().find(|engine| engine.name() == named);
+    engine.unwrap_or_else(|| {
+        panic!("KITMIRROR_TEST_ENGINE is {named:?}, not sqlite, postgres, mariadb or mysql")
+    })
 });

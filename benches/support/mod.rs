@@ -8,6 +8,11 @@ use std::error::Error;
 use std::str::FromStr as _;
 use tempfile::TempDir;
 
+#[path = "../../tests/support/engine.rs"]
+mod engine;
+
+pub use engine::Engine;
+
 pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// What stands behind `--` on the command line; Cargo adds `--bench`.
@@ -15,40 +20,19 @@ pub fn words() -> Vec<String> {
     std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect()
 }
 
-#[derive(Clone, Copy, PartialEq)]
-pub enum Engine {
-    Sqlite,
-    Postgres,
-    Mariadb,
-    Mysql,
+/// The variable that holds the URL of a server's administrator.
+fn variable(engine: Engine) -> Option<&'static str> {
+    match engine {
+        Engine::Sqlite => None,
+        Engine::Postgres => Some("KITMIRROR_BENCH_POSTGRES_URL"),
+        Engine::Mariadb => Some("KITMIRROR_BENCH_MARIADB_URL"),
+        Engine::Mysql => Some("KITMIRROR_BENCH_MYSQL_URL"),
+    }
 }
 
-impl Engine {
-    pub const ALL: [Engine; 4] = [Engine::Sqlite, Engine::Postgres, Engine::Mariadb, Engine::Mysql];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Engine::Sqlite => "sqlite",
-            Engine::Postgres => "postgres",
-            Engine::Mariadb => "mariadb",
-            Engine::Mysql => "mysql",
-        }
-    }
-
-    /// The variable that holds the URL of a server's administrator.
-    fn variable(self) -> Option<&'static str> {
-        match self {
-            Engine::Sqlite => None,
-            Engine::Postgres => Some("KITMIRROR_BENCH_POSTGRES_URL"),
-            Engine::Mariadb => Some("KITMIRROR_BENCH_MARIADB_URL"),
-            Engine::Mysql => Some("KITMIRROR_BENCH_MYSQL_URL"),
-        }
-    }
-
-    fn administrator(self) -> Result<String> {
-        let variable = self.variable().ok_or("SQLite has no administrator")?;
-        std::env::var(variable).map_err(|_| format!("{} left out: no {variable}", self.name()).into())
-    }
+fn administrator(engine: Engine) -> Result<String> {
+    let variable = variable(engine).ok_or("SQLite has no administrator")?;
+    std::env::var(variable).map_err(|_| format!("{} left out: no {variable}", engine.name()).into())
 }
 
 /// The engines among the words, or else all; and a line for each that is left out, because nobody said where it is.
@@ -57,7 +41,7 @@ pub fn engines(words: &[String]) -> (Vec<Engine>, Vec<String>) {
     let any = Engine::ALL.iter().any(named);
     let (mut here, mut left_out) = (Vec::new(), Vec::new());
     for engine in Engine::ALL.into_iter().filter(|engine| !any || named(engine)) {
-        match engine.administrator() {
+        match administrator(engine) {
             Err(reason) if engine != Engine::Sqlite => left_out.push(reason.to_string()),
             _ => here.push(engine),
         }
@@ -111,7 +95,7 @@ fn name() -> String {
 
 /// Lets a server's administrator do something; the URL of this process's database there.
 async fn ask(engine: Engine, sql: String) -> Result<String> {
-    let administrator = engine.administrator()?;
+    let administrator = administrator(engine)?;
     let sql = raw_sql(AssertSqlSafe(sql));
     match engine {
         Engine::Postgres => {

@@ -5,11 +5,11 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, sleep_until};
 
+use super::turns::{Precedence, Turns};
 use crate::error::Result;
 use crate::model::time;
 
@@ -20,8 +20,6 @@ const BUCKET: Duration = Duration::from_millis(100);
 /// How long the window is halved after a 429 that did not say how long to wait: somebody else uses the key.
 const NARROWED_FOR: Duration = Duration::from_secs(5 * 60);
 
-/// How long the beginning of a list lets others go first: they may be of another run, which takes hours.
-const GIVES_WAY_FOR: Duration = Duration::from_secs(60);
 /// Whoever watches a program that does nothing for longer than this wants to know why.
 const WORTH_A_LINE: Duration = Duration::from_secs(5);
 
@@ -42,10 +40,7 @@ pub struct Memory {
 
 /// A rolling window over all requests of one credential.
 pub struct Limiter {
-    /// Held while waiting, so that requests of one precedence leave in the order in which they asked.
-    turn: tokio::sync::Mutex<()>,
-    /// Requests before which no list is begun, and which wait for their turn.
-    following: AtomicUsize,
+    turns: Turns,
     state: Mutex<State>,
     ledger: Mutex<Option<Arc<dyn Ledger>>>,
 }
@@ -72,8 +67,7 @@ impl Limiter {
     pub fn new(per_minute: u32) -> Self {
         let cap = per_minute.saturating_sub(per_minute.div_ceil(48)).max(1);
         Limiter {
-            turn: tokio::sync::Mutex::new(()),
-            following: AtomicUsize::new(0),
+            turns: Turns::default(),
             state: Mutex::new(State {
                 cap,
                 window: VecDeque::new(),
@@ -94,7 +88,7 @@ impl Limiter {
     /// # Errors
     /// Those of the ledger: what cannot be written down must not be sent.
     pub async fn acquire(&self, precedence: Precedence) -> Result<()> {
-        let _turn = self.turn(precedence).await;
+        let _turn = self.turns.take(precedence).await;
         loop {
             let taken = self.state().take(Instant::now());
             match taken {
@@ -133,27 +127,6 @@ impl Limiter {
             }
         }
         Ok(())
-    }
-
-    /// Whoever begins to read a whole list lets all others go first, for a while. So no more of such lists are under way
-    /// than it takes to reach the limit, the longest of them is not the last to end, and cursors do not grow old.
-    async fn turn(&self, precedence: Precedence) -> tokio::sync::MutexGuard<'_, ()> {
-        let since = Instant::now();
-        match precedence {
-            Precedence::Following => {
-                let _waiting = Waiting::new(&self.following);
-                self.turn.lock().await
-            }
-            Precedence::Beginning => loop {
-                let turn = self.turn.lock().await;
-                if self.following.load(Ordering::Acquire) == 0 || since.elapsed() >= GIVES_WAY_FOR {
-                    return turn;
-                }
-                // To the end of the queue.
-                drop(turn);
-                tokio::task::yield_now().await;
-            },
-        }
     }
 
     /// Counts what an earlier process has sent.
@@ -219,31 +192,6 @@ impl Limiter {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Which requests go first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Precedence {
-    /// Goes in the order of asking.
-    Following,
-    /// Begins to read a whole list: lets the others go first, for a minute at most.
-    Beginning,
-}
-
-/// One that waits, until it is dropped: it may be cancelled meanwhile.
-struct Waiting<'c>(&'c AtomicUsize);
-
-impl<'c> Waiting<'c> {
-    fn new(count: &'c AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::AcqRel);
-        Waiting(count)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -502,35 +450,5 @@ mod tests {
             });
             prop_assert!(busiest_minute(&left) < limit as usize);
         }
-    }
-
-    /// Behind lists that take hours, of another run, nothing waits for longer than a minute and its turn.
-    #[tokio::test(start_paused = true)]
-    async fn what_begins_lets_others_go_first_but_not_for_ever() {
-        let limiter = Arc::new(Limiter::new(60));
-        limiter.acquire(Precedence::Beginning).await.unwrap();
-        departures(&limiter, 40).await;
-        let asked = Instant::now();
-        let long: Vec<_> = (0..3)
-            .map(|_| {
-                let limiter = Arc::clone(&limiter);
-                tokio::spawn(async move {
-                    loop {
-                        limiter.acquire(Precedence::Following).await.unwrap();
-                    }
-                })
-            })
-            .collect();
-        tokio::task::yield_now().await;
-        limiter.acquire(Precedence::Beginning).await.unwrap();
-        let waited = asked.elapsed();
-        assert!(waited >= GIVES_WAY_FOR, "{waited:?}");
-        assert!(waited <= GIVES_WAY_FOR + Duration::from_secs(10), "{waited:?}");
-        // Who gave up waiting is not waited for.
-        for one in long {
-            one.abort();
-            drop(one.await);
-        }
-        assert_eq!(limiter.following.load(Ordering::Acquire), 0);
     }
 }

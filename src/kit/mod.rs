@@ -12,14 +12,16 @@ mod page;
 mod request;
 mod retry;
 mod transport;
+mod turns;
 
 #[cfg(feature = "chaos")]
 pub use carrier::{Carried, Carrier};
 pub use heartbeat::Heartbeat;
-pub use limiter::{Expected, Ledger, Limiter, Memory, Precedence};
+pub use limiter::{Expected, Ledger, Limiter, Memory};
 pub use page::{NotAPage, Page, Place, parse};
 pub use request::{Auth, PageRequest, Position};
 pub use retry::Patience;
+pub use turns::Precedence;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -156,8 +158,8 @@ impl KitClient {
             let http = request::page(&self.settings.base_url, &self.settings.auth, request, per_page);
             let read =
                 |answer: Answer| page::parse(answer.body, request.list, request.paging, answer.served_at);
-            let precedence = if request.begins { Precedence::Beginning } else { Precedence::Following };
-            let sent = self.send(precedence, &http, &request.path, Patience::WORKING, meter, &read).await;
+            let sent =
+                self.send(request.precedence, &http, &request.path, Patience::WORKING, meter, &read).await;
             #[cfg(feature = "chaos")]
             let sent = match sent {
                 Err(_) if chaos::planted(Bug::ErrorIsEmpty) => {

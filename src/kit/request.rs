@@ -4,6 +4,7 @@ use secrecy::ExposeSecret as _;
 use secrecy::SecretString;
 use std::fmt;
 
+use super::turns::Precedence;
 use crate::model::{ApiVersion, Paging};
 
 /// How we show who we are. v3 wants the secret in the query, so a URL is a secret too.
@@ -75,8 +76,8 @@ pub struct PageRequest {
     pub position: Position,
     /// Whether to ask v4 for the number of rows in the whole list; slow at Kit, so on first pages only.
     pub with_total: bool,
-    /// Whether a whole list is begun with it: others go first, see [`Precedence`](super::Precedence).
-    pub begins: bool,
+    /// Whether others go first.
+    pub precedence: Precedence,
 }
 
 /// What is put on the wire. Its `Debug` shows the path only.
@@ -165,7 +166,7 @@ mod tests {
             ],
             position,
             with_total: true,
-            begins: false,
+            precedence: Precedence::Following,
         }
     }
 

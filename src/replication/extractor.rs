@@ -16,7 +16,7 @@ use crate::kit::{KitClient, Meter, Page};
 use crate::model::record::Record;
 use crate::model::row::Mapping;
 use crate::model::{Batch, Endpoint, From};
-use crate::store::{Progress, Store, Written};
+use crate::store::{Meanwhile, Progress, Store, Written};
 
 /// Records of a page that drifted away from what we know that are written down: enough to see what changed.
 const DRIFT_NOTED: usize = 100;
@@ -90,6 +90,7 @@ pub async fn extract(
         unwritten: true,
         under_way: None,
         asked: 0,
+        meanwhile: cx.store.meanwhile(),
         stored: None,
         unknown: 0,
     };
@@ -113,6 +114,8 @@ pub(super) struct Reading<'r> {
     pub(super) brought: Brought,
     /// Pages asked for.
     asked: u64,
+    /// From before the last of them was.
+    meanwhile: Meanwhile,
     /// Nothing of the pass is committed, or being committed.
     pub(super) unwritten: bool,
     /// The commit that is being made while reading goes on.
@@ -148,7 +151,7 @@ impl Reading<'_> {
                 if everybody_shown {
                     let progress = pass.skip_hidden(self.cx.kit.source_now());
                     let complete = matches!(progress, Progress::Done { .. });
-                    gathered.add(Batch::default(), progress);
+                    gathered.add(Batch::default(), progress, self.meanwhile.clone());
                     if complete {
                         self.commit(&pass, &mut gathered).await?;
                         return Ok(Ended::Complete);
@@ -206,7 +209,7 @@ impl Reading<'_> {
             let progress = pass.absorb(&turn)?;
             drop(page);
             let complete = matches!(progress, Progress::Done { .. });
-            gathered.add(batch, progress);
+            gathered.add(batch, progress, self.meanwhile.clone());
             if complete {
                 self.commit(&pass, &mut gathered).await?;
                 return Ok(Ended::Complete);
@@ -222,6 +225,7 @@ impl Reading<'_> {
             self.settle().await?;
         }
         self.asked += 1;
+        self.meanwhile = self.cx.store.meanwhile();
         let span = tracing::info_span!("page", page = self.asked);
         let following = fetch(self.cx, self.plan, self.meter, pass).instrument(span);
         tokio::pin!(following);

@@ -11,7 +11,7 @@ use super::progress::PageWritten;
 use crate::chaos;
 use crate::error::Result;
 use crate::model::{Batch, Object, Quarantined, Row};
-use crate::store::{Commit, MetStep, Progress, Written};
+use crate::store::{Commit, Meanwhile, MetStep, Progress, Written};
 
 /// Rows that are worth a commit: v3's pages of 50 are joined. Measured: two to three times faster than a commit a
 /// page, and flat from 500 rows up.
@@ -30,6 +30,8 @@ pub(super) struct Gathered {
     pages: u64,
     since: Instant,
     progress: Option<Progress>,
+    /// From before the first of the pages was asked for.
+    meanwhile: Option<Meanwhile>,
     /// Ids of rows that are gone at Kit.
     pub(super) gone: Vec<i64>,
 }
@@ -37,7 +39,15 @@ pub(super) struct Gathered {
 impl Gathered {
     pub(super) fn nothing() -> Self {
         let since = Instant::now();
-        Gathered { batch: Batch::default(), bytes: 0, pages: 0, since, progress: None, gone: Vec::new() }
+        Gathered {
+            batch: Batch::default(),
+            bytes: 0,
+            pages: 0,
+            since,
+            progress: None,
+            meanwhile: None,
+            gone: Vec::new(),
+        }
     }
 
     /// The position behind what is gathered.
@@ -45,7 +55,8 @@ impl Gathered {
         self.progress = Some(progress);
     }
 
-    pub(super) fn add(&mut self, batch: Batch, progress: Progress) {
+    /// Another page, and the position behind it.
+    pub(super) fn add(&mut self, batch: Batch, progress: Progress, meanwhile: Meanwhile) {
         if self.pages == 0 {
             self.since = Instant::now();
         }
@@ -53,6 +64,7 @@ impl Gathered {
         self.bytes += batch.quarantined.iter().map(|note| note.raw.len()).sum::<usize>();
         self.batch.join(batch);
         self.pages += 1;
+        self.meanwhile.get_or_insert(meanwhile);
         self.progress = Some(progress);
     }
 
@@ -120,6 +132,7 @@ impl Reading<'_> {
             run: (self.run, self.meter.requests(), self.meter.retries()),
             met,
             gone: taken.gone,
+            meanwhile: taken.meanwhile.unwrap_or_else(|| self.cx.store.meanwhile()),
         };
         let (store, ours) = (self.cx.store.clone(), commit.clone());
         let making = Box::pin(async move { store.commit_page(ours).await });

@@ -1,6 +1,5 @@
-//! Replication: one run over the chosen objects. Families of objects are read side by side; each object is planned, its
-//! partitions are read side by side, and its account is closed. What a pass is, is in `pass`; how pages travel, in
-//! `extractor`.
+//! Replication: one run over the chosen objects, families of them side by side. How one is read, is in `object`; what a
+//! pass is, in `pass`; how pages travel, in `extractor`.
 
 pub mod compare;
 pub mod cost;
@@ -11,6 +10,7 @@ mod fetch;
 #[path = "../fuzzing/replication.rs"]
 pub(crate) mod fuzzing;
 mod gathered;
+mod object;
 pub mod pass;
 #[cfg(test)]
 mod pass_model;
@@ -30,19 +30,17 @@ pub use progress::{Observer, PageWritten, Silent};
 pub use reconcile::Held;
 pub use stop::Stop;
 
-use futures_util::StreamExt as _;
 use futures_util::future::join_all;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, PoisonError};
 use tracing::Instrument as _;
 
-use crate::chaos::{self, Place};
-use crate::error::{Error, Kind, Result};
-use crate::kit::{Expected, Meter, Patience};
+#[cfg(feature = "chaos")]
+use crate::chaos;
+use crate::error::{Error, Result};
+use crate::kit::Expected;
 use crate::model::{ApiVersion, Object, Source, objects};
 use crate::store::{Counts, Outcome, Store};
-use plan::{ObjectPlan, Parent, PartitionPlan, Stillness};
-use tally::Tally;
+use plan::{ObjectPlan, Parent, Stillness};
 
 /// What a run is asked to do.
 #[derive(Debug, Clone)]
@@ -182,8 +180,8 @@ async fn read_family(
 /// What is known of a run before it begins.
 struct Job<'c> {
     _expected: Expected<'c>,
-    /// All objects are read one after the other. A reconcile marks memberships of people who are gone, and no list of this
-    /// run may show them as they were before; v3's lists learn from each other what they need not ask.
+    /// All objects are read one after the other. What a reconcile marks with the people who are gone, it need not look
+    /// for in their lists; v3's lists learn from each other what they need not ask.
     in_turn: bool,
 }
 
@@ -206,8 +204,7 @@ async fn prepare<'c>(cx: &Context<'c>, request: &Request) -> Result<Job<'c>> {
             cx.store.request(object, whole).await?;
         }
         let Some(plan) = plan_object(cx, object, true).await? else { continue };
-        let unfinished = plan.partitions.iter().filter_map(|partition| partition.state.as_ref());
-        in_turn |= plan.mode == Mode::Reconcile || unfinished.into_iter().any(pass::reconciles);
+        in_turn |= plan.mode == Mode::Reconcile;
         let walks = plan.endpoint.fresh.len().max(1) as u64;
         expected = expected.saturating_add(match plan.mode {
             Mode::Incremental => plan.partitions.len() as u64 * walks,
@@ -270,7 +267,7 @@ async fn sync_object(
     orphaned: Option<&'static Object>,
 ) -> Result<Option<(ObjectReport, Option<Error>)>> {
     let Some(plan) = plan_object(cx, object, fresh).await? else { return Ok(None) };
-    read_object(cx, &plan, true, orphaned).await.map(Some)
+    object::read(cx, &plan, true, orphaned).await.map(Some)
 }
 
 /// Reads again just these partitions of these objects, as a reconcile does: for what `compare` has found to differ.
@@ -292,7 +289,7 @@ pub async fn repair(cx: &Context<'_>, wanted: &[(&'static Object, Vec<String>)])
                 partition.state.iter_mut().for_each(|state| state.checkpoint = None);
             }
             plan.mode = Mode::Reconcile;
-            read_object(cx, &plan, false, None).await.map(Some)
+            object::read(cx, &plan, false, None).await.map(Some)
         };
         match read.await {
             Ok(None) => {}
@@ -308,190 +305,6 @@ pub async fn repair(cx: &Context<'_>, wanted: &[(&'static Object, Vec<String>)])
     }
     report.stopped = cx.stop.is_requested() && report.objects.len() < wanted.len();
     report
-}
-
-/// Reads the partitions of a plan; `whole` says that these are all there are.
-async fn read_object(
-    cx: &Context<'_>,
-    plan: &ObjectPlan,
-    whole: bool,
-    orphaned: Option<&'static Object>,
-) -> Result<(ObjectReport, Option<Error>)> {
-    let object = plan.object;
-    let started = Instant::now();
-    let began_at = cx.kit.source_now();
-    let meter = Arc::new(Meter::default());
-    let run = cx.store.begin_run(object, plan.mode.name()).await?;
-    chaos::reach(Place::RunBegun).await;
-    cx.observer.object_started(object.name, plan.partitions.len(), &meter);
-    let tally = Mutex::new(Tally::default());
-    partitions(cx, plan, &plan.partitions, run, &meter, &tally).await;
-    if !lock(&tally).hidden_left.is_empty() && !lock(&tally).is_over(cx) {
-        let again = std::mem::take(&mut lock(&tally).hidden_left);
-        let states = cx.store.states(object).await?;
-        let again: Vec<PartitionPlan> = plan
-            .partitions
-            .iter()
-            .filter(|partition| again.contains(&partition.partition))
-            .map(|partition| PartitionPlan {
-                state: states.iter().find(|state| state.partition == partition.partition).cloned(),
-                ..partition.clone()
-            })
-            .collect();
-        partitions(cx, plan, &again, run, &meter, &tally).await;
-    }
-    chaos::reach(Place::PartitionsRead).await;
-    let mut tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if let Some(parent) = orphaned {
-        let what = format!(
-            "the list of {} could not be read, so it is not known whose members there are",
-            parent.name
-        );
-        tally.first.get_or_insert(Error::new(Kind::ParentsUnknown, what).about(object.name));
-        tally.failed += 1;
-    }
-    let outcome = tally.outcome();
-    match (outcome, &tally.first) {
-        (Outcome::Complete | Outcome::Incomplete, _) if whole && object.parent().is_some() => {
-            cx.store.complete_object(object, began_at, tally.swept(plan)).await?;
-            chaos::reach(Place::ObjectCompleted).await;
-        }
-        (Outcome::Unavailable, Some(error)) => cx.store.note_error(object, "", error, true).await?,
-        _ => {}
-    }
-    let meter = (meter.requests(), meter.retries());
-    let error = tally.fatal.as_ref().or(tally.first.as_ref());
-    let one_line = error.map(Error::one_line);
-    // Best effort where the database itself is what failed.
-    let closed = cx.store.end_run(run, plan.mode.name(), outcome, meter, one_line.clone()).await;
-    if let (Err(error), None) = (closed, &tally.fatal) {
-        return Err(error);
-    }
-    let brought = tally.brought;
-    let report = ObjectReport {
-        object: object.name,
-        mode: plan.mode,
-        outcome,
-        counts: Counts {
-            requests: meter.0,
-            retries: meter.1,
-            pages: brought.pages,
-            rows_read: brought.records,
-            rows_inserted: brought.written.inserted,
-            rows_updated: brought.written.updated,
-            rows_deleted: brought.written.deleted,
-            rows_quarantined: brought.written.quarantined,
-        },
-        duration_ms: started.elapsed().as_millis() as u64,
-        error: one_line,
-        advice: error.map(Error::advice),
-        exit_code: error.map_or(0, |error| error.kind().policy().exit_code),
-    };
-    log(&report);
-    cx.observer.object_done(&report);
-    Ok((report, tally.fatal))
-}
-
-/// Reads partitions side by side until all are done, or an error or a stop ends it. How many, all families together, is
-/// bounded by what it takes to hide the time that Kit needs to answer; the rate is the limiter's.
-async fn partitions(
-    cx: &Context<'_>,
-    plan: &ObjectPlan,
-    partitions: &[PartitionPlan],
-    run: i64,
-    meter: &Meter,
-    tally: &Mutex<Tally>,
-) {
-    futures_util::stream::iter(partitions)
-        .for_each_concurrent(cx.kit.limiter().in_flight(), |partition| async move {
-            let turn = cx.lists.acquire().await;
-            if turn.is_err() || lock(tally).is_over(cx) {
-                lock(tally).unread = true;
-                return;
-            }
-            let result = extractor::extract(cx, plan, partition, run, meter).await;
-            let result = match result {
-                Err(error)
-                    if error.kind() == Kind::SourceRefused
-                        && !std::mem::replace(&mut lock(tally).key_doubted, true) =>
-                {
-                    Err(rejected_key(cx, meter).await.unwrap_or(error))
-                }
-                result => result,
-            };
-            let result = result.map_err(|error| error.about(subject(plan.object, &partition.partition)));
-            let noted = match &result {
-                Ok(_) => Ok(()),
-                // Deleted between listing the parents and reading this one. Not an error.
-                Err(error) if error.kind() == Kind::SourceNotFound && plan.object.parent().is_some() => {
-                    let name = subject(plan.object, &partition.partition);
-                    tracing::info!(object.name = plan.object.name, "{name} is gone at Kit; left out");
-                    cx.store.leave_out(plan.object, &partition.partition).await
-                }
-                Err(error) => cx.store.note_error(plan.object, &partition.partition, error, false).await,
-            };
-            if result.as_ref().is_ok_and(|(ended, _)| *ended == Ended::Complete) {
-                cx.observer.partition_done(plan.object.name, &partition.partition);
-            }
-            let mut tally = lock(tally);
-            tally.take(plan.object, &partition.partition, result);
-            if let Err(error) = noted {
-                tally.fatal.get_or_insert(error);
-            }
-        })
-        .await;
-}
-
-/// Refused for this object, or was the key revoked? The account request tells them apart.
-async fn rejected_key(cx: &Context<'_>, meter: &Meter) -> Option<Error> {
-    let asked = cx.kit.account(Patience::FIRST_CONTACT, meter).await;
-    asked.err().filter(|error| error.kind() == Kind::SourceRejectedKey)
-}
-
-/// `tags/42`, or `tags` for a whole list.
-fn subject(object: &Object, partition: &str) -> String {
-    if partition.is_empty() { object.name.to_owned() } else { format!("{}/{partition}", object.name) }
-}
-
-/// One line per run and object.
-fn log(report: &ObjectReport) {
-    let took = Duration::from_millis(report.duration_ms);
-    let counts = &report.counts;
-    let line = format!(
-        "{}: {} {}, {} read, {} new, {} changed, {} gone, {} requests in {:.1} s",
-        report.object,
-        report.mode.name(),
-        report.outcome.name(),
-        counts.rows_read,
-        counts.rows_inserted,
-        counts.rows_updated,
-        counts.rows_deleted,
-        counts.requests,
-        took.as_secs_f64()
-    );
-    match (&report.error, report.advice) {
-        (Some(error), advice) => {
-            tracing::error!(
-                object.name = report.object,
-                run.outcome = report.outcome.name(),
-                "{line}. {error}. {}",
-                advice.unwrap_or("")
-            );
-        }
-        (None, _) => tracing::info!(
-            object.name = report.object,
-            run.outcome = report.outcome.name(),
-            run.mode = report.mode.name(),
-            run.rows_read = counts.rows_read,
-            run.rows_inserted = counts.rows_inserted,
-            run.rows_updated = counts.rows_updated,
-            run.rows_deleted = counts.rows_deleted,
-            run.rows_quarantined = counts.rows_quarantined,
-            run.requests = counts.requests,
-            run.duration_ms = report.duration_ms,
-            "{line}"
-        ),
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

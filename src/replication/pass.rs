@@ -14,7 +14,7 @@ use super::plan::Mode;
 use super::walk::{Direction, Stop, Walk, WalkKind, owned};
 use crate::chaos::{Bug, planted};
 use crate::error::{Error, Kind, Result};
-use crate::kit::{PageRequest, Place, Position};
+use crate::kit::{PageRequest, Place, Position, Precedence};
 use crate::model::{ApiVersion, Batch, Endpoint, Fresh, Object, Paging, Time, Watermark, time};
 use crate::store::{Progress, State, Swept};
 
@@ -51,12 +51,6 @@ pub struct Reading {
     pub second: bool,
     /// Why what was not met may be there all the same.
     pub doubt: Option<String>,
-}
-
-/// Whether an unfinished pass would be gone on with as one that reconciles, whatever is asked for.
-pub fn reconciles(state: &State) -> bool {
-    let saved = state.checkpoint.as_deref().and_then(|saved| serde_json::from_str::<Checkpoint>(saved).ok());
-    saved.is_some_and(|saved| saved.mode == Mode::Reconcile)
 }
 
 /// What is known about the walk under way.
@@ -353,7 +347,11 @@ impl Pass {
             position: self.next.clone(),
             // A count is slow at Kit; worth it once for a whole list.
             with_total: self.next == Position::First && self.mode >= Mode::Full,
-            begins: !self.begun && self.mode >= Mode::Full,
+            precedence: if !self.begun && self.mode >= Mode::Full {
+                Precedence::Beginning
+            } else {
+                Precedence::Following
+            },
         }
     }
 

@@ -1,8 +1,8 @@
 //! What became of an object, counted over its partitions.
 
 use super::extractor::{Brought, Context, Ended};
+use super::object::subject;
 use super::plan::{Mode, ObjectPlan};
-use super::subject;
 use crate::error::{Error, Kind, Result};
 use crate::model::Object;
 use crate::store::{Outcome, Swept};

@@ -1,8 +1,10 @@
 //! One commit: rows, what is set aside, what is gone, what was met, the position behind it, and what the run has cost.
 
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::connection::Connection;
+use super::meanwhile::Meanwhile;
 use super::met::{self, MetStep};
 use super::people::People;
 use super::rows::{self, Written};
@@ -12,7 +14,7 @@ use super::{forgotten, quarantine, sweep};
 use crate::chaos::{self, Place as At};
 use crate::error::{Error, Kind, Result};
 use crate::model::time::now;
-use crate::model::{Batch, Object, Person, Quarantined, Time};
+use crate::model::{Batch, Object, Person, Quarantined, Time, objects};
 
 /// One page, or a run of pages of one pass, and the position behind it.
 #[derive(Debug, Clone)]
@@ -35,6 +37,8 @@ pub struct Commit {
     pub met: MetStep,
     /// Ids of the partition's rows that are gone at Kit; what cannot be without them goes with them.
     pub gone: Vec<i64>,
+    /// From before the first of its pages was asked for.
+    pub meanwhile: Meanwhile,
 }
 
 /// Writes all of it. `careful` looks for the row that the database refuses.
@@ -60,8 +64,9 @@ pub(super) async fn write_rows(
         Some(_) => forgotten::everybody(connection).await?,
         None => People::default(),
     };
+    let left_out = forgotten.ids.union(&departed(connection, commit).await?).copied().collect();
     let (mut written, refused) =
-        rows::write(connection, commit.object, &commit.batch.rows, &forgotten, now, careful).await?;
+        rows::write(connection, commit.object, &commit.batch.rows, &left_out, now, careful).await?;
     chaos::reach(At::RowsWritten).await;
     let notes = [without(&forgotten, commit.object, &commit.batch.quarantined), refused].concat();
     quarantine::write(connection, commit.object, &commit.partition, &notes, now).await?;
@@ -79,13 +84,30 @@ pub(super) async fn write_rows(
 /// nobody would read their list any more.
 async fn refuse_orphans(connection: &mut Connection, commit: &Commit) -> Result<()> {
     let (Some(parent), Ok(id)) = (commit.object.parent(), commit.partition.parse()) else { return Ok(()) };
-    if rows::is_gone(connection, parent, id).await? {
+    if !rows::gone_among(connection, parent, &[id]).await?.is_empty() {
         return Err(Error::new(
             Kind::SourceNotFound,
             format!("{} {id} was marked as gone meanwhile", parent.name),
         ));
     }
     Ok(())
+}
+
+/// People who were marked as gone since a page of members was asked for. They are not there again because it shows them.
+async fn departed(connection: &mut Connection, commit: &Commit) -> Result<BTreeSet<i64>> {
+    let person =
+        commit.object.person_column(Person::Id).and_then(|column| commit.object.column_index(column));
+    let (Some(person), Some(_)) = (person, commit.object.parent()) else { return Ok(BTreeSet::new()) };
+    let mut suspects: HashSet<i64> = commit.meanwhile.gone().into_iter().collect();
+    if !suspects.is_empty() {
+        let shown: HashSet<i64> = commit.batch.rows.iter().filter_map(|row| row.id(person)).collect();
+        suspects.retain(|id| shown.contains(id));
+    }
+    if suspects.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let suspects: Vec<i64> = suspects.into_iter().collect();
+    rows::gone_among(connection, &objects::SUBSCRIBERS, &suspects).await
 }
 
 pub(super) async fn write_position(

@@ -35,7 +35,7 @@ async fn rehearse(connection: &mut Connection, object: &'static Object, batch: &
     let stamp = Value::Time(now().trunc_subsecs(6));
     let Value::Time(at) = stamp else { return Ok(Compared::default()) };
     let forgotten = forgotten::everybody(connection).await?;
-    rows::write(connection, object, batch, &forgotten, at, true).await?;
+    rows::write(connection, object, batch, &forgotten.ids, at, true).await?;
     let id = object.member_column();
     let ids = batch.iter().filter_map(|row| row.key(object).last().copied());
     let (among, values) = connection.dialect().is_among(&format!("\"{id}\""), ids);

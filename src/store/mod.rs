@@ -14,6 +14,7 @@ mod forgotten;
 #[path = "../fuzzing/store.rs"]
 pub(crate) mod fuzzing;
 mod lease;
+mod meanwhile;
 mod met;
 mod migrate;
 mod people;
@@ -41,6 +42,7 @@ pub use erase::Erased;
 pub use file::Bytes;
 pub use forget::{FileProof, Proof, Somebody};
 pub use lease::{Holder, LEASE_SECONDS, Lease, owner};
+pub use meanwhile::Meanwhile;
 pub use met::{Met, MetStep};
 pub use migrate::{Migrated, latest, script};
 pub use people::{People, Who};
@@ -59,7 +61,7 @@ use std::sync::Arc;
 use crate::chaos::{self, Place as At};
 use crate::error::{Error, Kind, Result};
 use crate::model::time::now;
-use crate::model::{Object, Quarantined, Row, Time};
+use crate::model::{Object, Quarantined, Row, Time, objects};
 use connection::{Connection, Then, then};
 use transaction::{Line, Work};
 
@@ -74,6 +76,7 @@ pub struct Store {
     /// Of a SQLite database that is in one.
     file: Option<Arc<Path>>,
     lease: Arc<std::sync::Mutex<Option<Lease>>>,
+    people: Meanwhile,
 }
 
 impl Store {
@@ -87,6 +90,7 @@ impl Store {
             dialect: place.dialect(),
             file: place.file().filter(|file| !file.as_os_str().is_empty()).map(Arc::from),
             lease: Arc::default(),
+            people: Meanwhile::default(),
         })
     }
 
@@ -204,6 +208,12 @@ impl Store {
             .await
     }
 
+    /// To be asked for before a page is, and to be committed with it: people who are marked as gone in between do not
+    /// get back the memberships that it shows.
+    pub fn meanwhile(&self) -> Meanwhile {
+        self.people.beginning_now()
+    }
+
     /// Writes rows, quarantine and position, all or nothing.
     ///
     /// Safe to repeat with the same arguments. Rows with equal keys are collapsed, the last one wins;
@@ -218,6 +228,9 @@ impl Store {
     pub async fn commit_page(&self, commit: Commit) -> Result<Written> {
         if self.held().is_none() {
             return Err(Error::new(Kind::LeaseLost, "this kitmirror does not hold the lease of the mirror"));
+        }
+        if commit.object.table == objects::SUBSCRIBERS.table {
+            self.people.are_going(&commit.gone);
         }
         let commit = Arc::new(commit);
         #[cfg(feature = "chaos")]

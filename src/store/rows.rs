@@ -1,11 +1,10 @@
 //! Writing rows: one batch of one partition, deduplicated, in the order of keys, in multi-row
 //! statements. Written once for every dialect.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::connection::{Connection, Then, then};
 use super::forgotten;
-use super::people::People;
 use crate::chaos::{Bug, planted};
 use crate::error::Result;
 use crate::model::{Object, Person, Quarantined, Row, Time, Value};
@@ -38,20 +37,20 @@ impl std::ops::AddAssign for Written {
 /// The key of a row: one id, or the parent's and the person's.
 type Key = (i64, i64);
 
-/// Writes the rows of a batch but those of people who are `forgotten`; those equal to what is stored stay
+/// Writes the rows of a batch but those of people who are `left_out`; those equal to what is stored stay
 /// untouched. `careful` looks for the row a statement fails on, sets it aside and stores the others; it is only
 /// worth it after a failure.
 pub(super) async fn write(
     connection: &mut Connection,
     object: &'static Object,
     rows: &[Row],
-    forgotten: &People,
+    left_out: &BTreeSet<i64>,
     now: Time,
     careful: bool,
 ) -> Result<(Written, Vec<Quarantined>)> {
     let mut rows = last_of_each_key(object, rows);
     if let Some(person) = object.person_column(Person::Id).and_then(|column| object.column_index(column)) {
-        rows.retain(|row| row.id(person).is_none_or(|id| !forgotten.ids.contains(&id)));
+        rows.retain(|row| row.id(person).is_none_or(|id| !left_out.contains(&id)));
     }
     if rows.is_empty() {
         return Ok((Written::default(), Vec::new()));
@@ -242,10 +241,16 @@ pub(super) async fn parents(connection: &mut Connection, object: &Object) -> Res
     Ok(rows.iter().filter_map(|row| Some((row.int(0)?, count(row)))).collect())
 }
 
-/// Whether a row is marked as gone.
-pub(super) async fn is_gone(connection: &mut Connection, object: &Object, id: i64) -> Result<bool> {
-    let sql = format!("select 1 from {} where id = ? and _deleted_at is not null", object.table);
-    Ok(!connection.rows("look for a parent", &sql, &[Value::Int(id)]).await?.is_empty())
+/// Which of `ids` are marked as gone.
+pub(super) async fn gone_among(
+    connection: &mut Connection,
+    object: &Object,
+    ids: &[i64],
+) -> Result<BTreeSet<i64>> {
+    let (among, values) = connection.dialect().is_among("id", ids.iter().copied());
+    let sql = format!("select id from {} where {among} and _deleted_at is not null", object.table);
+    let rows = connection.rows("look for what is gone", &sql, &values).await?;
+    Ok(rows.iter().filter_map(|row| row.int(0)).collect())
 }
 
 /// Whether a table holds any row.

@@ -2,13 +2,13 @@
 //! gone follows when its time has come.
 
 use crate::ENGINE;
-use crate::support::bench::{at, more, text};
+use crate::support::bench::{at, membership, more, person};
 use crate::support::scene::few;
 use crate::support::{Api, Bench, Binary, Engine, Mirror, Scene, asked};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use kitmirror::model::objects::{SUBSCRIBERS, TAG_SUBSCRIPTIONS, TAGS};
-use kitmirror::model::{Batch, Quarantined, Row, Value};
+use kitmirror::model::{Batch, Quarantined};
 use kitmirror::replication::Whole;
 use kitmirror::simulator::{AccountPlan, Action, Fault, FaultId, Mutation, NewSubscriber, Simulator, Which};
 use kitmirror::store::{Access, Commit, People};
@@ -198,27 +198,6 @@ async fn people_who_are_forgotten_during_a_load_are_not_in_what_it_brings() {
         assert_eq!(scene.mirror.number("select count(*) from sync_forgotten").await, chosen.len() as i64);
     }))
     .await;
-}
-
-fn person(id: i64) -> Row {
-    let values = SUBSCRIBERS.columns.iter().map(|column| match column.name {
-        "id" => Value::Int(id),
-        "email_address" => text(&format!("person{id}@example.org")),
-        "state" => text("active"),
-        "created_at" => Value::Time(at("2024-05-01T00:00:00Z")),
-        _ => Value::Absent,
-    });
-    Row { values: values.collect(), extra: Value::Null }
-}
-
-fn member(tag: i64, id: i64) -> Row {
-    let values = TAG_SUBSCRIPTIONS.columns.iter().map(|column| match column.name {
-        "tag_id" => Value::Int(tag),
-        "subscriber_id" => Value::Int(id),
-        "created_at" => Value::Time(at("2024-05-01T00:00:00Z")),
-        _ => Value::Absent,
-    });
-    Row { values: values.collect(), extra: Value::Null }
 }
 
 fn somebody(ids: impl IntoIterator<Item = i64>) -> People {
@@ -477,7 +456,11 @@ async fn a_tombstone_is_purged_when_its_time_has_come_and_nothing_else_is() {
 #[tokio::test]
 async fn a_purge_is_made_of_small_steps() {
     let bench = Bench::new().await;
-    let tagged = bench.commit(&TAG_SUBSCRIPTIONS, (1..=1_200).map(|id| member(42, id)).collect(), more(1));
+    let tagged = bench.commit(
+        &TAG_SUBSCRIPTIONS,
+        (1..=1_200).map(|id| membership(&TAG_SUBSCRIPTIONS, 42, id)).collect(),
+        more(1),
+    );
     let tagged = Commit { partition: "42".to_owned(), ..tagged };
     bench.store.commit_page(tagged).await.expect("the commit is accepted");
     let people = bench.commit(&SUBSCRIBERS, (1..=1_200).map(person).collect(), more(1));

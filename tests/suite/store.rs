@@ -1,11 +1,11 @@
 //! The door to the database: what a commit does, what it leaves alone, and what happens when it cannot.
 
 use crate::ENGINE;
-use crate::support::bench::{at, more, tag, tags, text};
+use crate::support::bench::{at, membership, more, person, tag, tags, text};
 use crate::support::{Bench, Mirror};
 use futures_util::future::join_all;
 use kitmirror::error::Kind;
-use kitmirror::model::objects::{BROADCASTS, FORM_SUBSCRIPTIONS, TAG_SUBSCRIPTIONS, TAGS};
+use kitmirror::model::objects::{BROADCASTS, FORM_SUBSCRIPTIONS, SUBSCRIBERS, TAG_SUBSCRIPTIONS, TAGS};
 use kitmirror::model::{Batch, Quarantined, Row, Value};
 use kitmirror::store::{Access, Commit, Progress, Swept, Whole};
 use std::sync::Arc;
@@ -235,23 +235,48 @@ async fn a_batch_of_large_rows_is_cut_by_bytes() {
 async fn equal_ids_under_different_parents_are_different_rows() {
     let bench = Bench::new().await;
     for form in [1, 2] {
-        let member = |id: i64| {
-            let values = FORM_SUBSCRIPTIONS.columns.iter().map(|column| match column.name {
-                "form_id" => Value::Int(form),
-                "subscriber_id" => Value::Int(id),
-                "created_at" => Value::Time(at("2024-05-01T00:00:00Z")),
-                _ => Value::Absent,
-            });
-            Row { values: values.collect(), extra: Value::Null }
-        };
         let commit = Commit {
             partition: form.to_string(),
-            ..bench.commit(&FORM_SUBSCRIPTIONS, (1..=10).map(member).collect(), more(1))
+            ..bench.commit(
+                &FORM_SUBSCRIPTIONS,
+                (1..=10).map(|id| membership(&FORM_SUBSCRIPTIONS, form, id)).collect(),
+                more(1),
+            )
         };
         let written = bench.store.commit_page(commit).await.expect("the commit is accepted");
         assert_eq!(written.inserted, 10);
     }
     assert_eq!(bench.sees("select count(*) from form_subscriptions").await, ["20"]);
+}
+
+/// M37. A page of members that was on its way when somebody on it was marked as gone does not give him back what went
+/// with him; one that is asked for afterwards shows him again.
+#[tokio::test]
+async fn memberships_of_somebody_who_is_marked_as_gone_meanwhile_do_not_come_back() {
+    let bench = Bench::new().await;
+    bench.write(tags(1..=1)).await;
+    let written = |commit| async { bench.store.commit_page(commit).await.expect("the commit is accepted") };
+    written(bench.commit(&SUBSCRIBERS, vec![person(7), person(8)], more(1))).await;
+    let page = || Commit {
+        partition: "1".to_owned(),
+        ..bench.commit(
+            &TAG_SUBSCRIPTIONS,
+            [7, 8].map(|id| membership(&TAG_SUBSCRIPTIONS, 1, id)).into(),
+            more(1),
+        )
+    };
+    written(page()).await;
+    let (stale, also_stale) = (page(), page());
+    written(Commit { gone: vec![7], ..bench.commit(&SUBSCRIBERS, Vec::new(), more(2)) }).await;
+    let live = "select subscriber_id from tag_subscriptions where _deleted_at is null order by 1";
+    assert_eq!(bench.sees(live).await, ["8"], "his memberships went with him");
+    assert_eq!(written(stale).await.revived, 0);
+    assert_eq!(bench.sees(live).await, ["8"]);
+    // He is back, so a page from before he went is not wrong about him.
+    written(bench.commit(&SUBSCRIBERS, vec![person(7)], more(3))).await;
+    assert_eq!(written(also_stale).await.revived, 1);
+    assert_eq!(written(page()).await.revived, 0);
+    assert_eq!(bench.sees(live).await, ["7", "8"]);
 }
 
 /// M37, C-03. A page of members that was on its way when its tag was marked as gone does not bring them back to life.
@@ -261,18 +286,9 @@ async fn members_of_a_tag_that_is_gone_are_not_stored() {
     bench.write(tags(1..=2)).await;
     let gone = Commit { gone: vec![2], ..bench.commit(&TAGS, Vec::new(), more(2)) };
     bench.store.commit_page(gone).await.expect("the commit is accepted");
-    let member = |tag: i64| {
-        let values = TAG_SUBSCRIPTIONS.columns.iter().map(|column| match column.name {
-            "tag_id" => Value::Int(tag),
-            "subscriber_id" => Value::Int(7),
-            "created_at" => Value::Time(at("2024-05-01T00:00:00Z")),
-            _ => Value::Absent,
-        });
-        Row { values: values.collect(), extra: Value::Null }
-    };
     let page = |tag: i64| Commit {
         partition: tag.to_string(),
-        ..bench.commit(&TAG_SUBSCRIPTIONS, vec![member(tag)], more(1))
+        ..bench.commit(&TAG_SUBSCRIPTIONS, vec![membership(&TAG_SUBSCRIPTIONS, tag, 7)], more(1))
     };
     bench.store.commit_page(page(1)).await.expect("the tag is there");
     let refused = bench.store.commit_page(page(2)).await.expect_err("the tag is gone");

@@ -3,7 +3,7 @@
 use super::database::Database;
 use super::mirror::Mirror;
 use super::proxy::Proxy;
-use kitmirror::model::objects::TAGS;
+use kitmirror::model::objects::{SUBSCRIBERS, TAGS};
 use kitmirror::model::{Batch, Object, Row, Time, Value, time};
 use kitmirror::store::{Access, Commit, MetStep, Progress, Store, Written};
 use std::sync::Arc;
@@ -47,6 +47,7 @@ impl Bench {
             run: (self.run, 1, 0),
             met: MetStep::None,
             gone: Vec::new(),
+            meanwhile: self.store.meanwhile(),
         }
     }
 
@@ -97,4 +98,27 @@ pub fn tag(id: i64, name: Value) -> Row {
 
 pub fn tags(ids: impl Iterator<Item = i64>) -> Vec<Row> {
     ids.map(|id| tag(id, text("x"))).collect()
+}
+
+/// Somebody.
+pub fn person(id: i64) -> Row {
+    let values = SUBSCRIBERS.columns.iter().map(|column| match column.name {
+        "id" => Value::Int(id),
+        "email_address" => text(&format!("person{id}@example.org")),
+        "state" => text("active"),
+        "created_at" => Value::Time(at("2024-05-01T00:00:00Z")),
+        _ => Value::Absent,
+    });
+    Row { values: values.collect(), extra: Value::Null }
+}
+
+/// Somebody in the list of a tag or form.
+pub fn membership(object: &Object, parent: i64, person: i64) -> Row {
+    let values = object.columns.iter().map(|column| match column.name {
+        "tag_id" | "form_id" => Value::Int(parent),
+        "subscriber_id" => Value::Int(person),
+        "created_at" => Value::Time(at("2024-05-01T00:00:00Z")),
+        _ => Value::Absent,
+    });
+    Row { values: values.collect(), extra: Value::Null }
 }

@@ -12,14 +12,7 @@ use sqlx::{Column as _, Executor as _, TypeInfo as _, ValueRef as _};
 use std::str::FromStr as _;
 use tokio::sync::Mutex;
 
-/// What a mirror lives on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Engine {
-    Sqlite,
-    Postgres,
-    Mariadb,
-    Mysql,
-}
+use super::engine::Engine;
 
 /// Every difference between the engines in what tests say to a database. Beyond this, one SQL text serves all:
 /// names that are words of SQL stand in double quotes.

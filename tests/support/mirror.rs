@@ -1,7 +1,8 @@
 //! A mirror under test: a database of its own, on the engine of the target, and a folder to work in. Filled in
 //! process by the code that the commands use.
 
-use super::database::{Database, Engine};
+use super::database::Database;
+use super::engine::Engine;
 use super::proxy::Proxy;
 use super::server::{Home, SCHEMA, SECOND_SCHEMA};
 use crate::ENGINE;

@@ -4,6 +4,7 @@
 pub mod bench;
 pub mod binary;
 pub mod database;
+pub mod engine;
 pub mod judge;
 pub mod mirror;
 #[cfg_attr(not(feature = "chaos"), expect(dead_code, reason = "simulated days need all of it"))]
@@ -17,7 +18,8 @@ pub mod watch;
 
 pub use bench::Bench;
 pub use binary::Binary;
-pub use database::{Database, Engine};
+pub use database::Database;
+pub use engine::Engine;
 pub use judge::Judge;
 pub use mirror::{Api, Mirror};
 pub use scene::Scene;

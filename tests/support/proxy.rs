@@ -1,7 +1,7 @@
 //! What stands between the program and its database: lets everything pass until it is told otherwise. It knows
 //! just so much of the protocols as it takes to see a commit go by.
 
-use super::database::Engine;
+use super::engine::Engine;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

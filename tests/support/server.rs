@@ -1,7 +1,8 @@
 //! The server of an engine, and a database on it for each mirror. The program gets a role that may do in that
 //! database what the README says it needs, and nothing else anywhere.
 
-use super::database::{Database, Engine};
+use super::database::Database;
+use super::engine::Engine;
 use chrono::Utc;
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::postgres::PgConnectOptions;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::error::{Error, Kind, Result};
-use crate::kit::{KitClient, Meter, Page, PageRequest, Place, Position};
+use crate::kit::{KitClient, Meter, Page, PageRequest, Place, Position, Precedence};
 use crate::model::record::Record;
 use crate::model::{Endpoint, Object, Paging, V3_PER_PAGE};
 
@@ -138,7 +138,7 @@ impl<'s> Lists<'s> {
             query: query.map(|(name, value)| (name.into(), value.into())).collect(),
             position,
             with_total: paging == Paging::Cursor { per_page: 1 },
-            begins: false,
+            precedence: Precedence::Following,
         };
         self.kit.page(&request, self.meter).await
     }

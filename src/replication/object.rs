@@ -1,0 +1,199 @@
+//! One object: its partitions are read side by side, and its account is closed.
+
+use futures_util::StreamExt as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::extractor::{self, Context, Ended};
+use super::plan::{ObjectPlan, PartitionPlan};
+use super::tally::Tally;
+use super::{ObjectReport, lock};
+use crate::chaos::{self, Place};
+use crate::error::{Error, Kind, Result};
+use crate::kit::{Meter, Patience};
+use crate::model::Object;
+use crate::store::{Counts, Outcome};
+
+/// Reads the partitions of a plan; `whole` says that these are all there are.
+pub(super) async fn read(
+    cx: &Context<'_>,
+    plan: &ObjectPlan,
+    whole: bool,
+    orphaned: Option<&'static Object>,
+) -> Result<(ObjectReport, Option<Error>)> {
+    let object = plan.object;
+    let started = Instant::now();
+    let began_at = cx.kit.source_now();
+    let meter = Arc::new(Meter::default());
+    let run = cx.store.begin_run(object, plan.mode.name()).await?;
+    chaos::reach(Place::RunBegun).await;
+    cx.observer.object_started(object.name, plan.partitions.len(), &meter);
+    let tally = Mutex::new(Tally::default());
+    partitions(cx, plan, &plan.partitions, run, &meter, &tally).await;
+    if !lock(&tally).hidden_left.is_empty() && !lock(&tally).is_over(cx) {
+        let again = std::mem::take(&mut lock(&tally).hidden_left);
+        let states = cx.store.states(object).await?;
+        let again: Vec<PartitionPlan> = plan
+            .partitions
+            .iter()
+            .filter(|partition| again.contains(&partition.partition))
+            .map(|partition| PartitionPlan {
+                state: states.iter().find(|state| state.partition == partition.partition).cloned(),
+                ..partition.clone()
+            })
+            .collect();
+        partitions(cx, plan, &again, run, &meter, &tally).await;
+    }
+    chaos::reach(Place::PartitionsRead).await;
+    let mut tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Some(parent) = orphaned {
+        let what = format!(
+            "the list of {} could not be read, so it is not known whose members there are",
+            parent.name
+        );
+        tally.first.get_or_insert(Error::new(Kind::ParentsUnknown, what).about(object.name));
+        tally.failed += 1;
+    }
+    let outcome = tally.outcome();
+    match (outcome, &tally.first) {
+        (Outcome::Complete | Outcome::Incomplete, _) if whole && object.parent().is_some() => {
+            cx.store.complete_object(object, began_at, tally.swept(plan)).await?;
+            chaos::reach(Place::ObjectCompleted).await;
+        }
+        (Outcome::Unavailable, Some(error)) => cx.store.note_error(object, "", error, true).await?,
+        _ => {}
+    }
+    let meter = (meter.requests(), meter.retries());
+    let error = tally.fatal.as_ref().or(tally.first.as_ref());
+    let one_line = error.map(Error::one_line);
+    // Best effort where the database itself is what failed.
+    let closed = cx.store.end_run(run, plan.mode.name(), outcome, meter, one_line.clone()).await;
+    if let (Err(error), None) = (closed, &tally.fatal) {
+        return Err(error);
+    }
+    let brought = tally.brought;
+    let report = ObjectReport {
+        object: object.name,
+        mode: plan.mode,
+        outcome,
+        counts: Counts {
+            requests: meter.0,
+            retries: meter.1,
+            pages: brought.pages,
+            rows_read: brought.records,
+            rows_inserted: brought.written.inserted,
+            rows_updated: brought.written.updated,
+            rows_deleted: brought.written.deleted,
+            rows_quarantined: brought.written.quarantined,
+        },
+        duration_ms: started.elapsed().as_millis() as u64,
+        error: one_line,
+        advice: error.map(Error::advice),
+        exit_code: error.map_or(0, |error| error.kind().policy().exit_code),
+    };
+    log(&report);
+    cx.observer.object_done(&report);
+    Ok((report, tally.fatal))
+}
+
+/// Reads partitions side by side until all are done, or an error or a stop ends it. How many, all families together, is
+/// bounded by what it takes to hide the time that Kit needs to answer; the rate is the limiter's.
+async fn partitions(
+    cx: &Context<'_>,
+    plan: &ObjectPlan,
+    partitions: &[PartitionPlan],
+    run: i64,
+    meter: &Meter,
+    tally: &Mutex<Tally>,
+) {
+    futures_util::stream::iter(partitions)
+        .for_each_concurrent(cx.kit.limiter().in_flight(), |partition| async move {
+            let turn = cx.lists.acquire().await;
+            if turn.is_err() || lock(tally).is_over(cx) {
+                lock(tally).unread = true;
+                return;
+            }
+            let result = extractor::extract(cx, plan, partition, run, meter).await;
+            let result = match result {
+                Err(error)
+                    if error.kind() == Kind::SourceRefused
+                        && !std::mem::replace(&mut lock(tally).key_doubted, true) =>
+                {
+                    Err(rejected_key(cx, meter).await.unwrap_or(error))
+                }
+                result => result,
+            };
+            let result = result.map_err(|error| error.about(subject(plan.object, &partition.partition)));
+            let noted = match &result {
+                Ok(_) => Ok(()),
+                // Deleted between listing the parents and reading this one. Not an error.
+                Err(error) if error.kind() == Kind::SourceNotFound && plan.object.parent().is_some() => {
+                    let name = subject(plan.object, &partition.partition);
+                    tracing::info!(object.name = plan.object.name, "{name} is gone at Kit; left out");
+                    cx.store.leave_out(plan.object, &partition.partition).await
+                }
+                Err(error) => cx.store.note_error(plan.object, &partition.partition, error, false).await,
+            };
+            if result.as_ref().is_ok_and(|(ended, _)| *ended == Ended::Complete) {
+                cx.observer.partition_done(plan.object.name, &partition.partition);
+            }
+            let mut tally = lock(tally);
+            tally.take(plan.object, &partition.partition, result);
+            if let Err(error) = noted {
+                tally.fatal.get_or_insert(error);
+            }
+        })
+        .await;
+}
+
+/// Refused for this object, or was the key revoked? The account request tells them apart.
+async fn rejected_key(cx: &Context<'_>, meter: &Meter) -> Option<Error> {
+    let asked = cx.kit.account(Patience::FIRST_CONTACT, meter).await;
+    asked.err().filter(|error| error.kind() == Kind::SourceRejectedKey)
+}
+
+/// `tags/42`, or `tags` for a whole list.
+pub(super) fn subject(object: &Object, partition: &str) -> String {
+    if partition.is_empty() { object.name.to_owned() } else { format!("{}/{partition}", object.name) }
+}
+
+/// One line per run and object.
+fn log(report: &ObjectReport) {
+    let took = Duration::from_millis(report.duration_ms);
+    let counts = &report.counts;
+    let line = format!(
+        "{}: {} {}, {} read, {} new, {} changed, {} gone, {} requests in {:.1} s",
+        report.object,
+        report.mode.name(),
+        report.outcome.name(),
+        counts.rows_read,
+        counts.rows_inserted,
+        counts.rows_updated,
+        counts.rows_deleted,
+        counts.requests,
+        took.as_secs_f64()
+    );
+    match (&report.error, report.advice) {
+        (Some(error), advice) => {
+            tracing::error!(
+                object.name = report.object,
+                run.outcome = report.outcome.name(),
+                "{line}. {error}. {}",
+                advice.unwrap_or("")
+            );
+        }
+        (None, _) => tracing::info!(
+            object.name = report.object,
+            run.outcome = report.outcome.name(),
+            run.mode = report.mode.name(),
+            run.rows_read = counts.rows_read,
+            run.rows_inserted = counts.rows_inserted,
+            run.rows_updated = counts.rows_updated,
+            run.rows_deleted = counts.rows_deleted,
+            run.rows_quarantined = counts.rows_quarantined,
+            run.requests = counts.requests,
+            run.duration_ms = report.duration_ms,
+            "{line}"
+        ),
+    }
+}
