@@ -3,6 +3,7 @@
 
 pub mod compare;
 pub mod cost;
+mod endless;
 mod extractor;
 mod families;
 mod fetch;

@@ -7,9 +7,8 @@
 
 use chrono::SubsecRound as _;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hasher as _};
 
+use super::endless::Endless;
 use super::plan::Mode;
 use super::walk::{Direction, Stop, Walk, WalkKind, owned};
 use crate::chaos::{Bug, planted};
@@ -20,10 +19,6 @@ use crate::store::{Progress, State, Swept};
 
 /// An unfinished pass whose cursor is older than this begins again: a stale cursor may be answered with anything.
 const CHECKPOINT_LIVES: chrono::TimeDelta = chrono::TimeDelta::minutes(30);
-/// Empty pages in a row, with more announced, before the list counts as endless.
-const EMPTY_PAGES: u32 = 10;
-/// Pages in a row that bring nothing new before the list counts as endless.
-const REPEATED_PAGES: u32 = 10;
 /// How often one pass may begin again because Kit no longer accepts its place in the list.
 const RESTARTS: u32 = 3;
 
@@ -125,10 +120,7 @@ pub struct Pass {
     plan: Vec<Walk>,
     whole: Walk,
     pass_start_counts: bool,
-    cursors: HashSet<u64>,
-    digests: HashSet<u64>,
-    empty: u32,
-    repeated: u32,
+    endless: Endless,
 }
 
 /// What a pass is made of.
@@ -211,10 +203,7 @@ impl Pass {
             whole,
             pass_start_counts: matches!(terms.object.watermark, Watermark::ColumnOrPassStart(_))
                 && !shows_column,
-            cursors: HashSet::new(),
-            digests: HashSet::new(),
-            empty: 0,
-            repeated: 0,
+            endless: Endless::default(),
         };
         if let Some(checkpoint) = state.and_then(|state| state.checkpoint.as_deref()) {
             pass.resume(checkpoint, terms);
@@ -383,10 +372,7 @@ impl Pass {
 
     fn new_leg(&mut self) {
         self.leg = Leg::default();
-        self.cursors.clear();
-        self.digests.clear();
-        self.empty = 0;
-        self.repeated = 0;
+        self.endless = Endless::default();
     }
 
     /// Takes in a page: where the pass is behind it.
@@ -418,8 +404,8 @@ impl Pass {
             self.leg.moved = true;
         }
         self.leg.largest = self.leg.largest.max(turn.records);
+        let keys: Vec<Vec<i64>> = turn.batch.rows.iter().map(|row| row.key(self.object)).collect();
         if matches!(turn.place, Place::Numbered { total_pages: Some(_) }) {
-            let keys: Vec<Vec<i64>> = turn.batch.rows.iter().map(|row| row.key(self.object)).collect();
             let slid = keys.iter().any(|key| self.leg.last_page.contains(key));
             // Somebody who arrived since page 1 was read, while the total may be what it was: then somebody
             // left, and what he left on page 1 to slide there was not seen.
@@ -427,9 +413,11 @@ impl Pass {
             let begun = ceiling.trunc_subsecs(0);
             let arrived = self.leg.pages > 1 && times.iter().any(|time| *time >= begun);
             self.leg.moved |= (slid || arrived) && self.walk().direction == Direction::Backward;
-            self.leg.last_page = keys;
+            self.leg.last_page.clone_from(&keys);
         }
-        self.guard(turn)?;
+        let again = self.endless.page(turn.place, &keys, turn.records, (self.leg.records, self.leg.total))?;
+        // Where one numbered page is shown twice, another may not have been shown at all.
+        self.leg.moved |= again && matches!(turn.place, Place::Numbered { total_pages: Some(_) });
         match self.after(turn, &times)? {
             After::Page(next) => {
                 self.next = next;
@@ -467,34 +455,6 @@ impl Pass {
         }
     }
 
-    /// Lists that do not end: a cursor seen before, pages that bring nothing, more rows than there are.
-    fn guard(&mut self, turn: &Turn<'_>) -> Result<()> {
-        let endless = |what: String| Err(Error::new(Kind::SourcePagination, what));
-        let more = !matches!(turn.place, Place::Whole | Place::Cursor { next: None });
-        self.empty = if turn.records == 0 && more { self.empty + 1 } else { 0 };
-        if self.empty > EMPTY_PAGES {
-            return endless(format!("{EMPTY_PAGES} empty pages in a row, and more announced"));
-        }
-        let digest = digest(&turn.batch.rows.iter().map(|row| row.key(self.object)).collect::<Vec<_>>());
-        if turn.records > 0 {
-            let again = !self.digests.insert(digest);
-            self.repeated = if again { self.repeated + 1 } else { 0 };
-            // Where one numbered page is shown twice, another may not have been shown at all.
-            self.leg.moved |= again && matches!(turn.place, Place::Numbered { total_pages: Some(_) });
-        }
-        if self.repeated >= REPEATED_PAGES && !matches!(turn.place, Place::Numbered { total_pages: None }) {
-            return endless(format!("{REPEATED_PAGES} pages in a row brought nothing new"));
-        }
-        if let (Place::Cursor { .. }, Some(total)) = (turn.place, self.leg.total) {
-            // Twice the list and ten pages more: rows may arrive while it is read.
-            let most = total.saturating_mul(2).saturating_add(10_000);
-            if self.leg.records > most {
-                return endless(format!("{} records of a list that began with {total}", self.leg.records));
-            }
-        }
-        Ok(())
-    }
-
     /// What follows a page within its walk.
     fn after(&mut self, turn: &Turn<'_>, times: &[Time]) -> Result<After> {
         if let Some(early) = self.early_end(turn, times) {
@@ -509,7 +469,7 @@ impl Pass {
                 Ok(After::End)
             }
             Place::Cursor { next: Some(cursor) } => {
-                if self.cursors.insert(digest(cursor)) {
+                if self.endless.is_new(cursor) {
                     return Ok(After::Page(Position::After(cursor.clone())));
                 }
                 // In a time order without a tie-breaker a second with more rows than a page repeats itself.
@@ -525,7 +485,11 @@ impl Pass {
                 // No totals: the end is a page that is not full, or one page three times over (`page` ignored).
                 let full = turn.records >= usize::from(crate::model::V3_PER_PAGE);
                 let next = self.number() + 1;
-                Ok(if full && self.repeated < 2 { After::Page(Position::Number(next)) } else { After::End })
+                Ok(if full && self.endless.repeated() < 2 {
+                    After::Page(Position::Number(next))
+                } else {
+                    After::End
+                })
             }
             Place::Numbered { total_pages: Some(pages) } => {
                 let number = self.number();
@@ -709,10 +673,4 @@ enum After {
 /// replication. That the stored watermark never moves back is the store's part.
 pub fn promote(seen_max: Option<Time>, ceiling: Time) -> Option<Time> {
     seen_max.map(|seen| seen.min(ceiling))
-}
-
-fn digest<T: std::hash::Hash + ?Sized>(value: &T) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
 }
