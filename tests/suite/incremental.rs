@@ -638,7 +638,8 @@ async fn a_pass_resumed_after_its_cursor_expired_reads_everything() {
                 modes.stale_cursor = answer;
             });
             let objects = ["subscribers", "tags", "tag_subscriptions"];
-            let report = scene.sync_stopping_at(&objects, None, "/v4/subscribers", 4).await;
+            // Alone: what is read beside it may or may not be finished by then.
+            let report = scene.sync_stopping_at(&["subscribers"], None, "/v4/subscribers", 4).await;
             let unfinished = scene.mirror.number("select count(checkpoint) from sync_state").await;
             assert_eq!(unfinished, 1, "{answer:?}, {pause}: {report:#?}");
             scene.later(pause);
