@@ -19,6 +19,8 @@ pub enum Kind {
     SourceRefused,
     /// Kit could not be reached, broke off, or answered 5xx, for longer than we are patient.
     SourceUnavailable,
+    /// Kit answers other requests, but not for this list or this record, for longer than we are patient.
+    SourceListUnavailable,
     /// The TLS certificate of the source was not accepted.
     SourceUntrusted,
     /// Kit keeps answering 429.
@@ -95,6 +97,12 @@ impl Kind {
                 false,
                 "Kit did not answer in time. Nothing was lost: run it again, it goes on where it stopped. If it \
                  persists, check kit_api_url, DNS and the network.",
+            ),
+            Kind::SourceListUnavailable => policy(
+                5,
+                true,
+                "Kit works, but does not answer for this list. The others go on, and the next run asks for it again; if \
+                 it persists, tell Kit's support which one it is.",
             ),
             Kind::SourceUntrusted => policy(
                 5,
@@ -199,6 +207,7 @@ impl Kind {
             Kind::SourceRejectedKey => "source_rejected_key",
             Kind::SourceRefused => "source_refused",
             Kind::SourceUnavailable => "source_unavailable",
+            Kind::SourceListUnavailable => "source_list_unavailable",
             Kind::SourceUntrusted => "source_untrusted",
             Kind::SourceThrottled => "source_throttled",
             Kind::SourceNotFound => "source_not_found",

@@ -9,7 +9,7 @@ use super::{Global, Outcome};
 use crate::config::Settings;
 use crate::error::Error;
 use crate::kit::{Account, KitClient, Meter, Patience};
-use crate::model::objects;
+use crate::model::{objects, time};
 use crate::output;
 use crate::replication::Mode;
 use crate::replication::cost::{Certainty, Cost, Pace, Survey, Surveyed};
@@ -49,6 +49,7 @@ struct Planned {
     total: Cost,
     pace: Pace,
     requests_used: u64,
+    answer: std::time::Duration,
 }
 
 /// One line: an object, or the account, which every run asks for first.
@@ -108,19 +109,14 @@ impl Plan {
             store,
             objects: &objects,
             full: self.full,
-            overlap: chrono::TimeDelta::from_std(settings.overlap).unwrap_or(chrono::TimeDelta::hours(24)),
-            visibility_lag: chrono::TimeDelta::from_std(settings.visibility_lag)
-                .unwrap_or(chrono::TimeDelta::minutes(10)),
-            member_recheck: chrono::TimeDelta::from_std(settings.member_recheck)
-                .unwrap_or(chrono::TimeDelta::hours(24)),
+            overlap: time::delta(settings.overlap),
+            visibility_lag: time::delta(settings.visibility_lag),
+            member_recheck: time::delta(settings.member_recheck),
             lists_show_everybody,
             meter: &meter,
         };
         let objects = survey.run().await?;
         let total = objects.iter().map(|object| object.cost).sum::<Cost>() + ACCOUNT;
-        // How long a full load is, its run does not know beforehand, and paces itself.
-        let is_bounded =
-            objects.iter().all(|object| object.mode.is_none_or(|mode| mode == Mode::Incremental));
         let per_minute = kit.limiter().per_minute();
         Ok(Planned {
             account,
@@ -128,8 +124,9 @@ impl Plan {
             per_minute,
             objects,
             total,
-            pace: Pace::new(per_minute, total.requests, is_bounded),
+            pace: Pace::new(per_minute, total.requests),
             requests_used: meter.requests(),
+            answer: meter.mean_answer(),
         })
     }
 }
@@ -157,8 +154,11 @@ impl Planned {
         lines
     }
 
+    /// As long as the limit takes, or the longest list, whose pages come one after the other, whichever is longer.
     fn seconds(&self) -> u64 {
-        self.pace.seconds(self.total.requests)
+        let longest = self.objects.iter().map(|object| object.longest).max().unwrap_or(0);
+        let one_by_one = self.answer.as_secs_f64() * longest as f64;
+        self.pace.seconds(self.total.requests).max(one_by_one as u64)
     }
 
     fn print_json(&self) {

@@ -11,7 +11,7 @@ use super::{Global, Outcome};
 use crate::config::Settings;
 use crate::error::Error;
 use crate::kit::{Meter, Patience};
-use crate::model::{Object, objects};
+use crate::model::{Object, objects, time};
 use crate::output;
 use crate::replication::Stop;
 use crate::replication::compare::{Comparison, How, Ids, ListCompared};
@@ -120,8 +120,7 @@ impl Verify {
                 deep: self.deep,
                 most_requests: self.max_requests,
                 lists_show_everybody: service::v3_lists_show_everybody(&store).await,
-                visibility_lag: chrono::TimeDelta::from_std(settings.visibility_lag)
-                    .unwrap_or(chrono::TimeDelta::minutes(10)),
+                visibility_lag: time::delta(settings.visibility_lag),
                 meter,
                 stop,
             };

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, sleep_until};
@@ -52,8 +53,10 @@ struct State {
     /// Start of a bucket, requests in it.
     window: VecDeque<(Instant, u32)>,
     used: u32,
-    /// Requests that the jobs under way are expected to need.
+    /// Requests that the jobs under way are expected to need, from the beginning of the last of them.
     expected: u64,
+    /// Requests that were sent since then.
+    sent: u64,
     /// The whole window may go at once: the jobs fit into it.
     burst: bool,
     next_slot: Option<Instant>,
@@ -73,6 +76,7 @@ impl Limiter {
                 window: VecDeque::new(),
                 used: 0,
                 expected: 0,
+                sent: 0,
                 burst: false,
                 next_slot: None,
                 paused_until: None,
@@ -144,6 +148,12 @@ impl Limiter {
         state.recall(&memory, Instant::now(), now);
     }
 
+    /// Somebody else, of whom no more is known, uses the same key at the same time: half of the limit is theirs.
+    pub fn leave_half(&self) {
+        let mut state = self.state();
+        state.cap = state.cap.div_ceil(2);
+    }
+
     /// From now on the memory is kept in `ledger`.
     pub fn remember_in(&self, ledger: Arc<dyn Ledger>) {
         *self.ledger.lock().unwrap_or_else(PoisonError::into_inner) = Some(ledger);
@@ -154,7 +164,7 @@ impl Limiter {
     /// the key get through.
     pub fn expect(&self, requests: u64) -> Expected<'_> {
         self.state().expect(|expected| expected.saturating_add(requests), Instant::now());
-        Expected { limiter: self, requests }
+        Expected { limiter: self, requests: AtomicU64::new(requests) }
     }
 
     /// Nothing is sent before `wait` is over. With `narrow`, half the limit is left to others for a while.
@@ -199,20 +209,39 @@ impl Limiter {
 #[must_use = "a job that is dropped is over"]
 pub struct Expected<'l> {
     limiter: &'l Limiter,
-    requests: u64,
+    requests: AtomicU64,
+}
+
+impl Expected<'_> {
+    /// The job turns out to need more.
+    pub fn raise(&self, more: u64) {
+        self.requests.fetch_add(more, Ordering::Relaxed);
+        let mut state = self.limiter.state();
+        state.expected = state.expected.saturating_add(more);
+        state.decide(Instant::now());
+    }
 }
 
 impl Drop for Expected<'_> {
     fn drop(&mut self) {
-        self.limiter.state().expect(|expected| expected.saturating_sub(self.requests), Instant::now());
+        let requests = *self.requests.get_mut();
+        self.limiter.state().expect(|expected| expected.saturating_sub(requests), Instant::now());
     }
 }
 
 impl State {
+    /// A job begins or is over.
     fn expect(&mut self, change: impl FnOnce(u64) -> u64, now: Instant) {
-        self.forget(now);
         self.expected = change(self.expected);
-        self.burst = self.expected > 0 && u64::from(self.used) + self.expected <= u64::from(self.cap);
+        self.sent = 0;
+        self.decide(now);
+    }
+
+    /// Whether what is expected fits into what is left of the window.
+    fn decide(&mut self, now: Instant) {
+        self.forget(now);
+        let before = u64::from(self.used).saturating_sub(self.sent);
+        self.burst = self.expected > 0 && before + self.expected <= u64::from(self.cap);
     }
 
     fn take(&mut self, now: Instant) -> Result<(), Instant> {
@@ -241,6 +270,7 @@ impl State {
             _ => self.window.push_back((now, 1)),
         }
         self.used += 1;
+        self.sent += 1;
         Ok(())
     }
 
@@ -342,6 +372,20 @@ mod tests {
         let start = Instant::now();
         let left = departures(&limiter, 100).await;
         assert_eq!(*left.last().unwrap(), start);
+    }
+
+    /// A load does not know how long it is before its lists say so.
+    #[tokio::test(start_paused = true)]
+    async fn a_job_that_grows_goes_at_once_as_long_as_it_fits_into_the_window() {
+        for (more, at_once) in [(100, true), (200, false)] {
+            let limiter = Limiter::new(120);
+            let job = limiter.expect(10);
+            let start = Instant::now();
+            departures(&limiter, 9).await;
+            job.raise(more);
+            let left = departures(&limiter, 101).await;
+            assert_eq!(*left.last().unwrap() == start, at_once, "{more} more");
+        }
     }
 
     #[tokio::test(start_paused = true)]

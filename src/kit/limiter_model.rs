@@ -155,7 +155,7 @@ proptest! {
         }
     }
 
-    /// O6: a job that takes minutes gets what the limit allows, less a fortieth and the length of the window.
+    /// O6: a job that takes minutes gets what the limit allows, less a forty-eighth and the length of the window.
     #[test]
     fn a_long_job_gets_the_whole_limit(limit in 2u32..700) {
         let mut lives = Lives::of(limit);

@@ -23,9 +23,11 @@ pub use request::{Auth, PageRequest, Position};
 pub use retry::Patience;
 pub use turns::Precedence;
 
+use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -57,6 +59,8 @@ pub struct Meter {
     requests: AtomicU64,
     retries: AtomicU64,
     throttled: AtomicU64,
+    answers: AtomicU64,
+    answered_ms: AtomicU64,
 }
 
 impl Meter {
@@ -68,6 +72,12 @@ impl Meter {
     /// Requests that were sent again.
     pub fn retries(&self) -> u64 {
         self.retries.load(Ordering::Relaxed)
+    }
+
+    /// How long Kit took to answer, on the average; zero when nothing was answered.
+    pub fn mean_answer(&self) -> Duration {
+        let answers = self.answers.load(Ordering::Relaxed).max(1);
+        Duration::from_millis(self.answered_ms.load(Ordering::Relaxed) / answers)
     }
 
     /// Answers that were 429.
@@ -95,8 +105,8 @@ pub struct KitClient {
     settings: ClientSettings,
     limiter: Arc<Limiter>,
     clock: SourceClock,
-    /// Page size asked for at most; halved when an answer is too large to be decoded.
-    largest_page: AtomicU16,
+    /// Page sizes asked for at most, by path: halved when an answer is too large to be decoded.
+    largest_pages: Mutex<HashMap<String, u16>>,
 }
 
 impl KitClient {
@@ -109,7 +119,7 @@ impl KitClient {
             transport: Transport::new(&settings.base_url)?,
             limiter: Arc::new(Limiter::new(settings.requests_per_minute)),
             clock: SourceClock::default(),
-            largest_page: AtomicU16::new(u16::MAX),
+            largest_pages: Mutex::default(),
             settings,
         })
     }
@@ -152,7 +162,10 @@ impl KitClient {
     pub async fn page(&self, request: &PageRequest, meter: &Meter) -> Result<Page> {
         loop {
             let per_page = match request.paging {
-                Paging::Cursor { per_page } => Some(per_page.min(self.largest_page.load(Ordering::Relaxed))),
+                Paging::Cursor { per_page } => {
+                    let largest = self.largest_pages.lock().unwrap_or_else(PoisonError::into_inner);
+                    Some(largest.get(&request.path).map_or(per_page, |largest| per_page.min(*largest)))
+                }
                 Paging::Single | Paging::Numbered { .. } => None,
             };
             let http = request::page(&self.settings.base_url, &self.settings.auth, request, per_page);
@@ -174,7 +187,9 @@ impl KitClient {
                         && per_page.is_some_and(|n| n > SMALLEST_PAGE) =>
                 {
                     let smaller = (per_page.unwrap_or(SMALLEST_PAGE) / 2).max(SMALLEST_PAGE);
-                    self.largest_page.store(smaller, Ordering::Relaxed);
+                    let mut largest = self.largest_pages.lock().unwrap_or_else(PoisonError::into_inner);
+                    largest.insert(request.path.clone(), smaller);
+                    drop(largest);
                     tracing::warn!(
                         http.path = request.path,
                         http.per_page = smaller,
@@ -285,7 +300,7 @@ impl KitClient {
             // Not before: a turn may be waited for longer than an answer.
             let started = *first_sent.get_or_insert_with(Instant::now);
             meter.requests.fetch_add(1, Ordering::Relaxed);
-            let failure = match self.attempt(http, path, read).await {
+            let failure = match self.attempt(http, path, meter, read).await {
                 Ok(value) => return Ok(value),
                 Err(failure) => failure,
             };
@@ -321,21 +336,25 @@ impl KitClient {
         &self,
         http: &HttpRequest,
         path: &str,
+        meter: &Meter,
         read: &(dyn Fn(Answer) -> Result<T, Unreadable> + Sync),
     ) -> Result<T, Failure> {
         let sent = Instant::now();
         let raw = self.transport.get(http).await?;
+        let took = sent.elapsed().as_millis() as u64;
+        meter.answers.fetch_add(1, Ordering::Relaxed);
+        meter.answered_ms.fetch_add(took, Ordering::Relaxed);
         chaos::reach(At::AnswerRead).await;
         self.clock.observe(raw.date);
         tracing::debug!(
             http.path = path,
             http.status = raw.status,
             http.bytes = raw.body.len(),
-            http.duration_ms = sent.elapsed().as_millis() as u64,
+            http.duration_ms = took,
             "GET {path}: {} with {} bytes in {} ms",
             raw.status,
             raw.body.len(),
-            sent.elapsed().as_millis()
+            took
         );
         // A date is meant by the clock of whoever sent it; ours may be hours off.
         let now = raw.date.unwrap_or_else(|| crate::model::time::now().into());
@@ -408,8 +427,9 @@ fn member(body: &str, name: &str) -> Result<String, Unreadable> {
 
 fn account(version: ApiVersion, body: &str) -> Result<Account, Unreadable> {
     #[derive(serde::Deserialize)]
-    struct Wire {
-        id: Option<i64>,
+    struct Wire<'a> {
+        #[serde(borrow)]
+        id: Option<&'a RawValue>,
         name: Option<String>,
         primary_email_address: Option<String>,
         plan_type: Option<String>,
@@ -418,13 +438,15 @@ fn account(version: ApiVersion, body: &str) -> Result<Account, Unreadable> {
         ApiVersion::V3 => body.to_owned(),
         ApiVersion::V4 => member(body, "account")?,
     };
-    let wire: Wire = serde_json::from_str(&inner)
+    let wire: Wire<'_> = serde_json::from_str(&inner)
         .map_err(|_| Unreadable::Shape("the answer is not an account".to_owned()))?;
-    if wire.name.is_none() && wire.id.is_none() {
+    // A number, or its digits as text, as ids in rows.
+    let id = wire.id.and_then(|raw| raw.get().trim_matches('"').parse().ok());
+    if wire.name.is_none() && id.is_none() {
         return Err(Unreadable::Shape("the answer names no account".to_owned()));
     }
     Ok(Account {
-        id: wire.id,
+        id,
         name: wire.name.unwrap_or_default(),
         primary_email_address: wire.primary_email_address,
         plan: wire.plan_type,

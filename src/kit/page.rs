@@ -65,6 +65,17 @@ impl Page {
         self.records.iter().map(|range| &self.body[range.clone()])
     }
 
+    /// How many pages the list has beside this first one, where it says so.
+    pub fn others(&self) -> u64 {
+        match self.place {
+            Place::Whole | Place::Cursor { next: None } => 0,
+            Place::Numbered { total_pages } => total_pages.unwrap_or(0).saturating_sub(1),
+            Place::Cursor { next: Some(_) } => {
+                self.total.map_or(1, |total| total.div_ceil(self.listed.max(1) as u64).saturating_sub(1))
+            }
+        }
+    }
+
     /// A page of records that were fetched one by one.
     #[must_use]
     pub fn with_records(&self, records: Vec<String>) -> Page {
@@ -234,7 +245,7 @@ mod tests {
         let page = read(body, CURSOR).unwrap();
         assert_eq!(page.records().collect::<Vec<_>>(), [r#"{"id": 1}"#, r#"{"id":2 }"#]);
         assert_eq!(page.place, Place::Cursor { next: Some("WzJd".to_owned()) });
-        assert_eq!(page.total, Some(3));
+        assert_eq!((page.total, page.others()), (Some(3), 1));
     }
 
     #[test]

@@ -22,12 +22,11 @@ const YEARS: std::ops::RangeInclusive<i32> = 1000..=9999;
 pub fn parse(text: &str) -> Option<Time> {
     let text = text.trim();
     let (date, rest) = text.split_at_checked(10)?;
-    // By itself, the parser of dates reads `+2023-1-01` and `2023- 1- 1` as well.
-    let shape = date.bytes().enumerate().all(|(at, byte)| match at {
-        4 | 7 => byte == b'-',
-        _ => byte.is_ascii_digit(),
-    });
-    let date = NaiveDate::parse_from_str(date, "%Y-%m-%d").ok().filter(|_| shape)?;
+    if (date.as_bytes()[4], date.as_bytes()[7]) != (b'-', b'-') {
+        return None;
+    }
+    let year = i32::try_from(two(date, 0)? * 100 + two(date, 2)?).ok()?;
+    let date = NaiveDate::from_ymd_opt(year, two(date, 5)?, two(date, 8)?)?;
     let rest = rest.strip_prefix(['T', 't', ' '])?;
     let clock = rest.get(..8)?;
     let (hour, minute, second) = (two(clock, 0)?, two(clock, 3)?, two(clock, 6)?);
@@ -87,6 +86,11 @@ pub fn text(time: Time) -> String {
 pub fn day_before(watermark: Time, overlap: TimeDelta) -> NaiveDate {
     let from = watermark.checked_sub_signed(overlap).unwrap_or(watermark).date_naive();
     from.checked_sub_days(Days::new(1)).unwrap_or(from)
+}
+
+/// A setting as what can be taken from a time. Longer than a hundred years is a hundred years.
+pub fn delta(setting: std::time::Duration) -> TimeDelta {
+    TimeDelta::from_std(setting).unwrap_or(TimeDelta::MAX).min(TimeDelta::days(36_525))
 }
 
 /// The first instant of a UTC day.

@@ -104,22 +104,25 @@ fn per_page(paging: Paging) -> u64 {
 /// How fast requests leave.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    per_minute: u64,
+    per_window: u64,
     at_once: u64,
 }
 
+/// Seconds of the limiter's window, rounded.
+const WINDOW: u64 = 61;
+
 impl Pace {
-    /// Of a job of `requests` under a limit. One that is known to fit into a window goes at once; of any
-    /// other the first half window does, and the rest is spread evenly.
-    pub fn new(per_minute: u32, requests: u64, is_bounded: bool) -> Self {
-        let per_minute = u64::from(per_minute.max(1));
-        let fits = is_bounded && requests <= per_minute;
-        Pace { per_minute, at_once: if fits { requests } else { per_minute / 2 } }
+    /// Of a job of `requests` under a limit. One that fits into a window goes at once; of any other the first half
+    /// window does, and the rest is spread evenly.
+    pub fn new(per_window: u32, requests: u64) -> Self {
+        let per_window = u64::from(per_window.max(1));
+        let fits = requests <= per_window;
+        Pace { per_window, at_once: if fits { requests } else { per_window / 2 } }
     }
 
     /// Seconds until so many requests of the job have left.
     pub fn seconds(self, requests: u64) -> u64 {
-        (requests.saturating_sub(self.at_once) * 60).div_ceil(self.per_minute)
+        (requests.saturating_sub(self.at_once) * WINDOW).div_ceil(self.per_window)
     }
 }
 
@@ -171,11 +174,11 @@ mod tests {
 
     #[test]
     fn half_a_window_goes_at_once_and_all_of_a_short_job() {
-        let long = Pace::new(117, 1000, false);
-        assert_eq!([0, 58, 59, 175].map(|requests| long.seconds(requests)), [0, 0, 1, 60]);
-        assert_eq!(Pace::new(117, 117, true).seconds(117), 0);
-        assert_eq!(Pace::new(117, 118, true).seconds(118), 31);
-        assert_eq!(Pace::new(0, 5, false).seconds(5), 300);
+        let long = Pace::new(117, 1000);
+        assert_eq!([0, 58, 59, 175].map(|requests| long.seconds(requests)), [0, 0, 1, 61]);
+        assert_eq!(Pace::new(117, 117).seconds(117), 0);
+        assert_eq!(Pace::new(117, 118).seconds(118), 32);
+        assert_eq!(Pace::new(0, 5).seconds(5), 305);
     }
 
     #[test]

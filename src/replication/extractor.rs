@@ -1,18 +1,18 @@
 //! The loop over the pages of one partition, readable from top to bottom.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
 use super::fetch::{Answer, fetch};
 use super::gathered::{Gathered, UnderWay};
 use super::pass::{Pass, Seen, Terms, Turn};
+use super::permits::Permits;
 use super::plan::{ObjectPlan, PartitionPlan};
 use super::progress::Observer;
 use super::reconcile::Held;
 use super::stop::Stop;
 use crate::error::{Error, Kind, Result};
-use crate::kit::{KitClient, Meter, Page};
+use crate::kit::{Expected, KitClient, Meter, Page};
 use crate::model::record::Record;
 use crate::model::row::Mapping;
 use crate::model::{Batch, Endpoint, From};
@@ -32,8 +32,10 @@ pub struct Context<'c> {
     pub observer: &'c dyn Observer,
     /// Whether somebody has asked us to stop.
     pub stop: &'c Stop,
-    /// One permit for each list that may be read beside others.
-    pub lists: &'c Semaphore,
+    /// One for each list that is read.
+    pub permits: &'c Permits,
+    /// What the limiter was told about this run: as much as is known of how long its lists are.
+    pub job: Option<&'c Expected<'c>>,
     /// How far behind the watermark incremental passes begin.
     pub overlap: chrono::TimeDelta,
     /// For how long Kit's lists may not show what is there: younger rows are not looked for among the vanished.
@@ -206,6 +208,9 @@ impl Reading<'_> {
                 batch: &batch,
                 seen,
             };
+            if let (Some(job), true) = (self.cx.job, pass.is_at_the_first_page()) {
+                job.raise(page.others());
+            }
             let progress = pass.absorb(&turn)?;
             drop(page);
             let complete = matches!(progress, Progress::Done { .. });

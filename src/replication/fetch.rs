@@ -1,5 +1,7 @@
 //! Asking for a page of a pass, with its records complete.
 
+use futures_util::{StreamExt as _, TryStreamExt as _};
+
 use super::extractor::Context;
 use super::pass::Pass;
 use super::plan::{Mode, ObjectPlan};
@@ -45,17 +47,20 @@ async fn completed(
             cx.store.known(plan.object, &ids, None).await?
         }
     };
-    let mut records = Vec::with_capacity(ids.len());
-    for (stub, id) in page.records().zip(ids) {
-        match id {
-            Some(id) if !known.contains(&id) => {
+    let known = &known;
+    let stubs: Vec<(String, Option<i64>)> = page.records().map(str::to_owned).zip(ids).collect();
+    let whole: Vec<Option<String>> = futures_util::stream::iter(stubs)
+        .map(|(stub, id)| async move {
+            match id {
                 // Gone between list and look-up: not an error, and nothing to store.
-                records.extend(cx.kit.record(detail, id, meter).await?);
+                Some(id) if !known.contains(&id) => cx.kit.record(detail, id, meter).await,
+                _ => Ok(Some(stub)),
             }
-            _ => records.push(stub.to_owned()),
-        }
-    }
-    Ok(page.with_records(records))
+        })
+        .buffered(cx.kit.limiter().in_flight())
+        .try_collect()
+        .await?;
+    Ok(page.with_records(whole.into_iter().flatten().collect()))
 }
 
 fn id_of(record: &str) -> Option<i64> {

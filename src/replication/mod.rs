@@ -15,6 +15,7 @@ mod object;
 pub mod pass;
 #[cfg(test)]
 mod pass_model;
+mod permits;
 pub mod plan;
 mod progress;
 mod reconcile;
@@ -26,6 +27,7 @@ mod watermark_model;
 
 pub use crate::store::Whole;
 pub use extractor::{Brought, Context, Ended};
+pub use permits::Permits;
 pub use plan::Mode;
 pub use progress::{Observer, PageWritten, Silent};
 pub use reconcile::Held;
@@ -132,7 +134,7 @@ pub async fn run(cx: &Context<'_>, request: &Request) -> Report {
     };
     // An error that ends the run ends all families.
     let over = cx.stop.within();
-    let within = Context { stop: &over, ..*cx };
+    let within = Context { stop: &over, job: Some(&job.expected), ..*cx };
     let ended_by = Mutex::new(None);
     let families = if job.in_turn { vec![request.objects.clone()] } else { families::of(&request.objects) };
     let read = join_all(families.iter().map(|family| read_family(&within, family, &ended_by))).await;
@@ -180,7 +182,7 @@ async fn read_family(
 
 /// What is known of a run before it begins.
 struct Job<'c> {
-    _expected: Expected<'c>,
+    expected: Expected<'c>,
     /// All objects are read one after the other. What a reconcile marks with the people who are gone, it need not look
     /// for in their lists; v3's lists learn from each other what they need not ask.
     in_turn: bool,
@@ -208,12 +210,13 @@ async fn prepare<'c>(cx: &Context<'c>, request: &Request) -> Result<Job<'c>> {
         in_turn |= plan.mode == Mode::Reconcile;
         let walks = plan.endpoint.fresh.len().max(1) as u64;
         expected = expected.saturating_add(match plan.mode {
-            Mode::Incremental => plan.partitions.len() as u64 * walks,
-            // How long a full load is, only its pages will tell.
-            Mode::Full | Mode::Reconcile => u64::from(u32::MAX),
+            // Those that are read as a whole tell how long they are as soon as they are begun.
+            Mode::Incremental | Mode::Full => plan.lists_read(Mode::Incremental) * walks,
+            // What it will not meet has to be looked for.
+            Mode::Reconcile => u64::from(u32::MAX),
         });
     }
-    Ok(Job { _expected: cx.kit.limiter().expect(expected), in_turn })
+    Ok(Job { expected: cx.kit.limiter().expect(expected), in_turn })
 }
 
 /// Tables that are empty although rows were stored in them. Rows and progress live in one database, so this

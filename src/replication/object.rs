@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::extractor::{self, Context, Ended};
-use super::plan::{ObjectPlan, PartitionPlan};
+use super::plan::{Mode, ObjectPlan, PartitionPlan};
 use super::tally::Tally;
 use super::{ObjectReport, lock};
 use crate::chaos::{self, Place};
@@ -29,6 +29,9 @@ pub(super) async fn read(
     chaos::reach(Place::RunBegun).await;
     cx.observer.object_started(object.name, plan.partitions.len(), &meter);
     let tally = Mutex::new(Tally::default());
+    if let Some(job) = cx.job {
+        job.raise(plan.lists_read(Mode::Full));
+    }
     partitions(cx, plan, &plan.partitions, run, &meter, &tally).await;
     if !lock(&tally).hidden_left.is_empty() && !lock(&tally).is_over(cx) {
         let again = std::mem::take(&mut lock(&tally).hidden_left);
@@ -108,19 +111,14 @@ async fn partitions(
 ) {
     futures_util::stream::iter(partitions)
         .for_each_concurrent(cx.kit.limiter().in_flight(), |partition| async move {
-            let turn = cx.lists.acquire().await;
-            if turn.is_err() || lock(tally).is_over(cx) {
+            let permit = cx.permits.take(partition.mode(&plan.fingerprint)).await;
+            if permit.is_none() || lock(tally).is_over(cx) {
                 lock(tally).unread = true;
                 return;
             }
             let result = extractor::extract(cx, plan, partition, run, meter).await;
             let result = match result {
-                Err(error)
-                    if error.kind() == Kind::SourceRefused
-                        && !std::mem::replace(&mut lock(tally).key_doubted, true) =>
-                {
-                    Err(rejected_key(cx, meter).await.unwrap_or(error))
-                }
+                Err(error) if lock(tally).is_in_doubt(&error) => Err(judged(cx, meter, error).await),
                 result => result,
             };
             let result = result.map_err(|error| error.about(subject(plan.object, &partition.partition)));
@@ -146,10 +144,20 @@ async fn partitions(
         .await;
 }
 
-/// Refused for this object, or was the key revoked? The account request tells them apart.
-async fn rejected_key(cx: &Context<'_>, meter: &Meter) -> Option<Error> {
-    let asked = cx.kit.account(Patience::FIRST_CONTACT, meter).await;
-    asked.err().filter(|error| error.kind() == Kind::SourceRejectedKey)
+/// Is it this list that Kit refuses or does not answer for, or everything? The account request tells them apart.
+async fn judged(cx: &Context<'_>, meter: &Meter, error: Error) -> Error {
+    let asked = tokio::select! {
+        biased;
+        () = cx.stop.requested() => return error,
+        asked = cx.kit.account(Patience::FIRST_CONTACT, meter) => asked,
+    };
+    match (error.kind(), asked) {
+        (Kind::SourceRefused, Err(asked)) if asked.kind() == Kind::SourceRejectedKey => asked,
+        (Kind::SourceUnavailable, Ok(_)) => {
+            Error::new(Kind::SourceListUnavailable, "Kit answers, but not for this list").because(error)
+        }
+        _ => error,
+    }
 }
 
 /// `tags/42`, or `tags` for a whole list.

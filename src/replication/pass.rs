@@ -21,6 +21,9 @@ use crate::store::{Progress, State, Swept};
 const CHECKPOINT_LIVES: chrono::TimeDelta = chrono::TimeDelta::minutes(30);
 /// How often one pass may begin again because Kit no longer accepts its place in the list.
 const RESTARTS: u32 = 3;
+/// A cursor that is followed later than this, after failed attempts, may have expired. Turns of the limiter do not last
+/// so long.
+const CURSOR_IN_DOUBT: chrono::TimeDelta = chrono::TimeDelta::minutes(2);
 
 /// What is written between two commits so that the pass can go on after anything.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -113,7 +116,7 @@ pub struct Pass {
     reading: Reading,
     /// Resumed from a checkpoint, and no page since.
     resumed: bool,
-    /// A page was read, in this life or an earlier one.
+    /// A page was read, in this life or an earlier one, or the list is known to have been empty.
     begun: bool,
     restarts: u32,
     counted: Option<i64>,
@@ -196,7 +199,7 @@ impl Pass {
             leg: Leg::default(),
             reading: Reading { opened_at: terms.opened_at, ..Reading::default() },
             resumed: false,
-            begun: false,
+            begun: usable.is_some_and(|state| state.completed_at.is_some()),
             restarts: 0,
             counted: terms.counted,
             plan,
@@ -319,6 +322,11 @@ impl Pass {
         (self.leg.total, self.leg.records)
     }
 
+    /// Whether the next page is the first one of a walk.
+    pub fn is_at_the_first_page(&self) -> bool {
+        self.next == Position::First
+    }
+
     fn walk(&self) -> &Walk {
         self.walks.first().unwrap_or(&self.whole)
     }
@@ -381,9 +389,15 @@ impl Pass {
     /// `SourcePagination` when the list repeats itself or does not end.
     pub fn absorb(&mut self, turn: &Turn<'_>) -> Result<Progress> {
         let ceiling = *self.ceiling.get_or_insert(turn.served_at);
-        self.latest = Some(turn.served_at);
+        let before = self.latest.replace(turn.served_at);
+        let late = before.is_some_and(|before| turn.served_at - before > CURSOR_IN_DOUBT);
         self.begun = true;
-        if std::mem::take(&mut self.resumed) && self.is_stale(turn) {
+        if (std::mem::take(&mut self.resumed) || late) && self.is_stale(turn) {
+            if self.restarts >= RESTARTS {
+                let what =
+                    "a place in the list is forgotten by Kit again and again before it can be gone on from";
+                return Err(Error::new(Kind::SourcePagination, what));
+            }
             tracing::info!(
                 object.name = self.object.name,
                 "Kit no longer knows the place in {}; the pass begins again",
@@ -499,7 +513,10 @@ impl Pass {
                     Direction::Backward if self.leg.pages == 1 && last > 1 => {
                         After::Page(Position::Number(last))
                     }
-                    Direction::Backward if number > 2 => After::Page(Position::Number(number - 1)),
+                    // Since then the list may have lost more than the page that was asked for.
+                    Direction::Backward if number > 2 && last > 1 => {
+                        After::Page(Position::Number(last.min(number - 1)))
+                    }
                     Direction::Forward | Direction::Backward => After::End,
                 })
             }

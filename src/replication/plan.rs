@@ -48,6 +48,13 @@ pub struct ObjectPlan {
     pub reconcile_requested: bool,
 }
 
+impl ObjectPlan {
+    /// How many of its lists are read in this mode.
+    pub(super) fn lists_read(&self, mode: Mode) -> u64 {
+        self.partitions.iter().filter(|partition| partition.mode(&self.fingerprint) == mode).count() as u64
+    }
+}
+
 /// One partition.
 #[derive(Debug, Clone)]
 pub struct PartitionPlan {

@@ -5,13 +5,15 @@
 //! not suspiciously many of them, and each is proved gone: by its own 404 where it can be asked for, else by a second
 //! reading of the list (reliability.md M37).
 
+use futures_util::StreamExt as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::extractor::{Ended, Reading};
+use super::extractor::{Context, Ended, Reading};
 use super::gathered::{Gathered, met};
 use super::pass::Pass;
 use crate::error::{Error, Kind, Result};
+use crate::kit::{Meter, Patience};
 use crate::model::row::Mapping;
 use crate::model::{Gone, objects};
 use crate::store::{Members, Met, Search, Swept};
@@ -26,6 +28,8 @@ const MANY: u64 = 10;
 const FETCHED: usize = 10_000;
 /// Look-ups whose results are committed together: what a crash repeats at most.
 const LOOKED_UP: usize = 100;
+/// Look-ups that Kit does not answer, while it answers for the account, before the others are put off as well.
+const UNANSWERED: u32 = 3;
 
 /// Rows that were not met and are left alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,6 +124,18 @@ fn is_about_this_row(kind: Kind) -> bool {
     matches!(kind, Kind::SourceBadRequest | Kind::SourceShape | Kind::SourceTooLarge)
 }
 
+impl Context<'_> {
+    /// Whether Kit does not answer for one row while it answers for the account. Each such row takes ten minutes, so
+    /// there are not to be many.
+    async fn is_unanswered(&self, meter: &Meter, kind: Kind, before: &mut u32) -> bool {
+        if kind != Kind::SourceUnavailable || *before >= UNANSWERED {
+            return false;
+        }
+        *before += 1;
+        self.kit.account(Patience::FIRST_CONTACT, meter).await.is_ok()
+    }
+}
+
 impl Reading<'_> {
     /// Looks for what the pass has not met, and marks it where that is safe. Nothing comes back when the list has to
     /// be read once more.
@@ -145,6 +161,8 @@ impl Reading<'_> {
             met: met.count(),
             counted: match (found.count, needs_second) {
                 (0, _) | (_, false) => None,
+                // v3 does not count; what is stored is of another time.
+                _ if self.partition.counted.is_none() => None,
                 _ => self.cx.store.counted(object, &self.partition.partition).await?,
             },
             needs_second,
@@ -256,33 +274,48 @@ impl Reading<'_> {
         met: &Arc<Met>,
     ) -> Result<Marked> {
         let mut left = 0;
+        let mut unanswered = 0;
         let mut search = Search { most: FETCHED, ..self.search(pass) };
         loop {
             let found = self.cx.store.vanished(search.clone(), Arc::clone(met)).await?;
             let Some(last) = found.ids.last().copied() else { return Ok(Marked::AllBut(left)) };
-            for ids in found.ids.chunks(LOOKED_UP) {
-                for id in ids {
+            for mut ids in found.ids.chunks(LOOKED_UP) {
+                while !ids.is_empty() {
                     let looked_up = tokio::select! {
                         biased;
                         () = self.cx.stop.requested() => return Ok(Marked::Stopped),
-                        looked_up = self.look_up(*id, mapping, gathered) => looked_up,
+                        looked_up = look_up(self.cx, &self.plan.endpoint.gone, ids, self.meter) => looked_up,
                     };
-                    match looked_up {
-                        Ok(()) => {}
-                        Err(error) if is_about_this_row(error.kind()) => {
-                            tracing::warn!(
-                                object.name = self.plan.object.name,
-                                "{id} is left as it is: {}",
-                                error.one_line()
-                            );
-                            left += 1;
-                        }
-                        Err(error) => {
-                            gathered.is_at(pass.position());
-                            self.commit(pass, gathered).await?;
-                            return Err(error);
+                    let (these, others) = ids.split_at(looked_up.len());
+                    for (id, found) in these.iter().zip(looked_up) {
+                        match found {
+                            Ok(Found::Record(record)) => {
+                                gathered.batch.join(mapping.rows(std::iter::once(record.as_str())));
+                            }
+                            Ok(Found::Something) => {}
+                            Ok(Found::Nothing) => gathered.gone.push(*id),
+                            Err(error)
+                                if is_about_this_row(error.kind())
+                                    || self
+                                        .cx
+                                        .is_unanswered(self.meter, error.kind(), &mut unanswered)
+                                        .await =>
+                            {
+                                tracing::warn!(
+                                    object.name = self.plan.object.name,
+                                    "{id} is left as it is: {}",
+                                    error.one_line()
+                                );
+                                left += 1;
+                            }
+                            Err(error) => {
+                                gathered.is_at(pass.position());
+                                self.commit(pass, gathered).await?;
+                                return Err(error);
+                            }
                         }
                     }
+                    ids = others;
                 }
                 gathered.is_at(pass.position());
                 self.commit(pass, gathered).await?;
@@ -290,27 +323,42 @@ impl Reading<'_> {
             search.after = last;
         }
     }
+}
 
-    /// Asks for one row that was not met.
-    async fn look_up(&mut self, id: i64, mapping: &Mapping<'_>, gathered: &mut Gathered) -> Result<()> {
-        let is_there = match &self.plan.endpoint.gone {
-            Gone::Record(detail) => match self.cx.kit.record(detail, id, self.meter).await? {
-                Some(record) => {
-                    gathered.batch.join(mapping.rows(std::iter::once(record.as_str())));
-                    true
-                }
-                None => false,
-            },
-            Gone::OwnList(path) => {
-                self.cx.kit.is_there(&path.replace("{id}", &id.to_string()), self.meter).await?
+/// What a look-up has found.
+enum Found {
+    Record(String),
+    /// It is there; what it is was not asked.
+    Something,
+    Nothing,
+}
+
+/// Asks for rows that were not met, several at once: all of them, or those up to the first of which nothing is known
+/// and that has something to say about the others as well.
+async fn look_up(cx: &Context<'_>, gone: &Gone, ids: &[i64], meter: &Meter) -> Vec<Result<Found>> {
+    let asked = futures_util::stream::iter(ids.to_vec()).map(|id| async move {
+        match gone {
+            Gone::Record(detail) => {
+                let record = cx.kit.record(detail, id, meter).await?;
+                Ok(record.map_or(Found::Nothing, Found::Record))
             }
-            Gone::SecondReading => false,
-        };
-        if !is_there {
-            gathered.gone.push(id);
+            Gone::OwnList(path) => {
+                let is_there = cx.kit.is_there(&path.replace("{id}", &id.to_string()), meter).await?;
+                Ok(if is_there { Found::Something } else { Found::Nothing })
+            }
+            Gone::SecondReading => Ok(Found::Nothing),
         }
-        Ok(())
+    });
+    let mut asked = std::pin::pin!(asked.buffered(cx.kit.limiter().in_flight()));
+    let mut found = Vec::with_capacity(ids.len());
+    while let Some(one) = asked.next().await {
+        let goes_on = one.as_ref().err().is_none_or(|error: &Error| is_about_this_row(error.kind()));
+        found.push(one);
+        if !goes_on {
+            break;
+        }
     }
+    found
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::Object;
 use crate::store::{Outcome, Swept};
 
-/// So many refused parents, and none that was read, mean that the object is refused as a whole. One alone does
+/// So many refused or unanswered parents, and none that was read, mean that it is the object as a whole. One alone does
 /// not keep the others from being read.
 const REFUSALS: usize = 3;
 
@@ -23,8 +23,10 @@ pub(super) struct Tally {
     pub(super) read: usize,
     /// Partitions that Kit refuses to this account.
     pub(super) refused: usize,
+    /// Partitions that Kit does not answer for, while it answers for others.
+    unanswered: usize,
     /// The first refusal has made somebody ask whether it is the key that Kit refuses.
-    pub(super) key_doubted: bool,
+    key_doubted: bool,
     /// Rows that were not met and left alone.
     pub(super) held: u64,
     /// Partitions that failed.
@@ -55,6 +57,7 @@ impl Tally {
             Err(error) => {
                 self.failed += 1;
                 self.refused += usize::from(error.kind() == Kind::SourceRefused);
+                self.unanswered += usize::from(error.kind() == Kind::SourceListUnavailable);
                 if error.kind().policy().others_go_on {
                     self.first.get_or_insert(error);
                 } else {
@@ -64,9 +67,18 @@ impl Tally {
         }
     }
 
+    /// Whether an error may be about more than one list: then somebody has to ask for something else.
+    pub(super) fn is_in_doubt(&mut self, error: &Error) -> bool {
+        match error.kind() {
+            Kind::SourceRefused => !std::mem::replace(&mut self.key_doubted, true),
+            Kind::SourceUnavailable => true,
+            _ => false,
+        }
+    }
+
     /// Whether there is no point in beginning another partition.
     pub(super) fn is_over(&self, cx: &Context<'_>) -> bool {
-        let refused = self.read == 0 && self.refused >= REFUSALS;
+        let refused = self.read == 0 && (self.refused >= REFUSALS || self.unanswered >= REFUSALS);
         self.fatal.is_some() || refused || self.stopped || cx.stop.is_requested()
     }
 

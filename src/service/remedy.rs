@@ -37,6 +37,7 @@ impl Remedy {
             Kind::Settings | Kind::AccountMismatch | Kind::SourceRejectedKey => Remedy::Pause,
             Kind::SourceRefused
             | Kind::SourceUnavailable
+            | Kind::SourceListUnavailable
             | Kind::SourceUntrusted
             | Kind::SourceThrottled
             | Kind::SourceNotFound

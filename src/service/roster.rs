@@ -108,7 +108,8 @@ impl Roster {
         }
     }
 
-    /// Reserves what is owed and free for a run. A child whose parents are being read waits for them.
+    /// Reserves what is owed and free for a run. A child whose parents are being read waits for them, and so do
+    /// subscribers for the cancelled ones, which are rows of the same table.
     pub fn take(&mut self) -> Option<Errand> {
         [Due::Reconcile, Due::Incremental].into_iter().find_map(|due| self.take_for(due))
     }
@@ -118,7 +119,7 @@ impl Roster {
         for entry in self.entries.iter_mut().filter(|entry| entry.owed == Some(due)) {
             let name = entry.object.name.to_owned();
             let needed = objects::needed_for(std::slice::from_ref(&name));
-            if !needed.iter().any(|object| self.reserved.contains_key(object.name)) {
+            if !needed.iter().any(|object| is_written(&self.reserved, object)) {
                 entry.owed = None;
                 names.push(name);
             }
@@ -169,6 +170,11 @@ impl Roster {
             });
         }
     }
+}
+
+/// Whether a run under way writes the rows of an object.
+fn is_written(reserved: &BTreeMap<&'static str, bool>, object: &Object) -> bool {
+    reserved.keys().filter_map(|name| objects::named(name)).any(|busy| busy.table == object.table)
 }
 
 #[cfg(test)]

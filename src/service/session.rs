@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::purge::purge;
@@ -14,8 +13,8 @@ use crate::chaos::{self, Place as At};
 use crate::config::{Credential, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::kit::{Account, Auth, ClientSettings, KitClient, Ledger, Memory, Meter, Patience};
-use crate::model::Object;
-use crate::replication::{self, Context, Observer, Report, Request, Stop};
+use crate::model::{Object, time};
+use crate::replication::{self, Context, Observer, Permits, Report, Request, Stop};
 use crate::store::{Access, AccountNote, AccountRow, Place, Store, owner};
 
 /// How often the lease is renewed while pages are far between. A third of its life.
@@ -27,8 +26,8 @@ const LOOK_UPS: u64 = 200;
 
 /// Everything that is open while work is done.
 pub struct Session {
-    /// One permit for each list that may be read beside others, of all runs together.
-    lists: Semaphore,
+    /// One for each list that is read, of all runs together.
+    permits: Permits,
     /// The door to Kit.
     pub kit: KitClient,
     /// The door to the database.
@@ -89,7 +88,7 @@ pub fn place(settings: &Settings) -> Result<Place> {
 }
 
 /// Lets the limiter remember in the database what was sent, and tells it what was sent before. While somebody
-/// else holds the lease, the memory is his to write.
+/// else holds the lease, the memory is theirs to write, and half of the limit is left to them.
 ///
 /// # Errors
 /// Those of the database.
@@ -101,13 +100,21 @@ pub async fn attach_limiter(kit: &KitClient, store: &Store) -> Result<()> {
         Some(memory) => kit.limiter().recall(memory),
         None => kit.limiter().recall_nothing(),
     }
-    if store.lease_holder().await?.is_none_or(|holder| holder.owner == owner()) {
-        kit.limiter().remember_in(Arc::new(StoreLedger(store.clone())));
+    match store.lease_holder().await? {
+        Some(holder) if holder.owner != owner() => kit.limiter().leave_half(),
+        holder => {
+            let unleased = holder.is_none();
+            kit.limiter().remember_in(Arc::new(StoreLedger { store: store.clone(), unleased }));
+        }
     }
     Ok(())
 }
 
-struct StoreLedger(Store);
+struct StoreLedger {
+    store: Store,
+    /// Nobody held the lease: whoever takes it writes the memory from then on.
+    unleased: bool,
+}
 
 impl Ledger for StoreLedger {
     fn record(&self, memory: Memory) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
@@ -116,7 +123,11 @@ impl Ledger for StoreLedger {
                 Error::new(Kind::Internal, "could not write down what was sent").because(error)
             })?;
             chaos::reach(At::LedgerDue).await;
-            self.0.set_note(AccountNote::SentRequests, json).await
+            if self.unleased && self.store.lease_holder().await?.is_some_and(|holder| holder.owner != owner())
+            {
+                return Ok(());
+            }
+            self.store.set_note(AccountNote::SentRequests, json).await
         })
     }
 }
@@ -155,24 +166,16 @@ impl Session {
             Ok((store, account, migrated)) => {
                 let overtaken = Stop::default();
                 let renewal = tokio::spawn(renew(store.clone(), overtaken.clone(), stop.clone()));
-                let overlap =
-                    chrono::TimeDelta::from_std(settings.overlap).unwrap_or(chrono::TimeDelta::hours(24));
-                let visibility_lag = chrono::TimeDelta::from_std(settings.visibility_lag)
-                    .unwrap_or(chrono::TimeDelta::minutes(10));
-                let member_recheck = chrono::TimeDelta::from_std(settings.member_recheck)
-                    .unwrap_or(chrono::TimeDelta::hours(24));
-                let purge_after =
-                    settings.purge_after.and_then(|after| chrono::TimeDelta::from_std(after).ok());
                 Ok(Session {
-                    lists: Semaphore::new(kit.limiter().in_flight()),
+                    permits: Permits::new(kit.limiter().in_flight()),
                     kit,
                     store,
                     account,
                     migrated,
-                    overlap,
-                    visibility_lag,
-                    member_recheck,
-                    purge_after,
+                    overlap: time::delta(settings.overlap),
+                    visibility_lag: time::delta(settings.visibility_lag),
+                    member_recheck: time::delta(settings.member_recheck),
+                    purge_after: settings.purge_after.map(time::delta),
                     renewal,
                     overtaken,
                 })
@@ -242,7 +245,8 @@ impl Session {
             store: &self.store,
             observer,
             stop,
-            lists: &self.lists,
+            permits: &self.permits,
+            job: None,
             overlap: self.overlap,
             visibility_lag: self.visibility_lag,
             member_recheck: self.member_recheck,

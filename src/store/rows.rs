@@ -48,7 +48,7 @@ pub(super) async fn write(
     now: Time,
     careful: bool,
 ) -> Result<(Written, Vec<Quarantined>)> {
-    let mut rows = last_of_each_key(object, rows);
+    let mut rows = latest_of_each_key(object, rows);
     if let Some(person) = object.person_column(Person::Id).and_then(|column| object.column_index(column)) {
         rows.retain(|row| row.id(person).is_none_or(|id| !left_out.contains(&id)));
     }
@@ -76,8 +76,9 @@ pub(super) async fn write(
     Ok((written, refused))
 }
 
-/// In the order of keys, so that concurrent writers meet rows in one order; of equal keys the last wins.
-fn last_of_each_key<'r>(object: &Object, rows: &'r [Row]) -> Vec<&'r Row> {
+/// In the order of keys, so that concurrent writers meet rows in one order. Of equal keys the one with the latest time
+/// wins, for Kit may list a person twice who went through a sequence twice; of equal times the last.
+fn latest_of_each_key<'r>(object: &Object, rows: &'r [Row]) -> Vec<&'r Row> {
     let positions: Vec<usize> = object.key_indexes().collect();
     let key = |row: &Row| -> Option<Key> {
         let id = |at: usize| row.id(at);
@@ -87,16 +88,18 @@ fn last_of_each_key<'r>(object: &Object, rows: &'r [Row]) -> Vec<&'r Row> {
             _ => None,
         }
     };
-    let mut keyed: Vec<(Key, usize)> =
-        rows.iter().enumerate().filter_map(|(at, row)| key(row).map(|key| (key, at))).collect();
+    let time = object.column_index(object.watermark.column());
+    let time = |row: &Row| time.and_then(|index| row.time(index));
+    let mut keyed: Vec<(Key, Option<Time>, usize)> =
+        rows.iter().enumerate().filter_map(|(at, row)| key(row).map(|key| (key, time(row), at))).collect();
     keyed.sort_unstable();
-    let mut last: Vec<&Row> = Vec::with_capacity(keyed.len());
-    for (at, (key, index)) in keyed.iter().enumerate() {
-        if keyed.get(at + 1).is_none_or(|(next, _)| next != key) || planted(Bug::NoDedupe) {
-            last.push(&rows[*index]);
+    let mut latest: Vec<&Row> = Vec::with_capacity(keyed.len());
+    for (at, (key, _, index)) in keyed.iter().enumerate() {
+        if keyed.get(at + 1).is_none_or(|(next, ..)| next != key) || planted(Bug::NoDedupe) {
+            latest.push(&rows[*index]);
         }
     }
-    last
+    latest
 }
 
 /// Rows grouped by the columns they have a value for: a member that is absent leaves what is stored.

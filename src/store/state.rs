@@ -231,6 +231,11 @@ pub(super) async fn request(
     let sql = format!(
         "update sync_state set {column} = ? where object = ? and \"partition\" = '' and ({column} is null or {column} < ?)"
     );
+    // Later than whatever was read so far, even if the clock was set back since.
+    let sql_latest = "select max(completed_at) from sync_state where object = ?";
+    let rows = connection.rows("read sync_state", sql_latest, &[text(object)]).await?;
+    let latest = rows.first().and_then(|row| row.time(0));
+    let now = latest.map_or(now, |latest| now.max(latest + chrono::TimeDelta::milliseconds(1)));
     let day_ago = now - chrono::TimeDelta::days(1);
     connection
         .run("write sync_state", &sql, &[Value::Time(now), text(object), Value::Time(day_ago)])

@@ -22,6 +22,28 @@ async fn marked(scene: &Scene, sql: &str) -> Vec<i64> {
     texts.iter().map(|text| text.parse().expect("an id")).collect()
 }
 
+/// P2. What owners do to forms, sequences, drafts and fields by hand.
+#[tokio::test]
+async fn a_reconcile_finds_what_is_not_dated() {
+    for api in Api::VERSIONS {
+        let scene = Scene::loaded(plan(), api).await;
+        scene.change(|account| {
+            let (form, sequence) = (account.forms()[0].id, account.sequences()[0].id);
+            let of_form = account.members(Parent::form(form)).next().expect("a member").subscriber_id;
+            let of_sequence = account.members(Parent::sequence(sequence)).next().expect("one").subscriber_id;
+            assert!(account.leave_form(form, of_form) && account.leave_sequence(sequence, of_sequence));
+            assert!(account.trash_form(account.forms()[1].id));
+            let draft = account.broadcasts().iter().find(|one| one.status == "draft").map(|one| one.id);
+            let draft = draft.unwrap_or_else(|| account.create_broadcast(Some("Later")));
+            assert!(account.schedule_broadcast(draft, account.tomorrow()));
+            assert!(account.delete_custom_field(account.custom_fields()[0].id));
+        });
+        scene.later(TimeDelta::hours(1));
+        scene.reconcile().await;
+        scene.mirrors_kit().await;
+    }
+}
+
 /// M37, P2.
 #[tokio::test]
 async fn a_reconcile_corrects_what_changed_and_marks_what_is_gone() {

@@ -47,6 +47,8 @@ pub struct Surveyed {
     /// What they take together.
     #[serde(flatten)]
     pub cost: Cost,
+    /// Requests of the longest of them.
+    pub longest: u64,
     /// What the numbers leave open.
     pub notes: Vec<String>,
 }
@@ -80,8 +82,14 @@ struct Work<'s> {
 
 impl Work<'_> {
     async fn object(&mut self, object: &'static Object) -> Result<Surveyed> {
-        let mut surveyed =
-            Surveyed { object: object.name, mode: None, lists: 0, cost: Cost::default(), notes: Vec::new() };
+        let mut surveyed = Surveyed {
+            object: object.name,
+            mode: None,
+            lists: 0,
+            cost: Cost::default(),
+            longest: 0,
+            notes: Vec::new(),
+        };
         match self.passes(object, &mut surveyed).await {
             Ok(()) => Ok(surveyed),
             Err(error) if error.kind() == Kind::SourceRefused => {
@@ -112,7 +120,9 @@ impl Work<'_> {
         for partition in &plan.partitions {
             let pass = self.open(&plan, partition);
             resumed += u64::from(pass.is_resumed());
-            surveyed.cost = surveyed.cost + self.pass(&plan, partition, &pass).await?;
+            let cost = self.pass(&plan, partition, &pass).await?;
+            surveyed.longest = surveyed.longest.max(cost.requests);
+            surveyed.cost = surveyed.cost + cost;
         }
         self.remark(&plan, resumed, surveyed);
         Ok(())
@@ -303,7 +313,8 @@ mod tests {
             store,
             observer: &Silent,
             stop: &Stop::default(),
-            lists: &tokio::sync::Semaphore::new(4),
+            permits: &replication::Permits::new(4),
+            job: None,
             overlap: chrono::TimeDelta::hours(24),
             visibility_lag: chrono::TimeDelta::zero(),
             member_recheck: chrono::TimeDelta::hours(24),

@@ -27,11 +27,6 @@ impl Account {
         self.base_ids(skip..self.base.count).filter(|id| self.cancel(*id)).take(count).collect()
     }
 
-    /// How many subscribers the account began with.
-    pub fn base_len(&self) -> u64 {
-        self.base.count
-    }
-
     /// The id of the n-th subscriber the account began with, whatever has become of him.
     pub fn base_id(&self, n: u64) -> i64 {
         self.base.id(n)

@@ -255,11 +255,6 @@ impl Faults {
         self.plan().entries.iter().find(|entry| entry.id == id).map(|entry| entry.fired)
     }
 
-    /// Starts the dice again.
-    pub fn set_seed(&self, seed: u64) {
-        self.plan().chance = fastrand::Rng::with_seed(seed);
-    }
-
     /// What strikes this request; counts it.
     pub(super) fn strike(&self, version: Version, path: &str) -> Strike {
         let mut plan = self.plan();

@@ -188,16 +188,6 @@ impl Account {
         self.members(Parent::tag(tag))
     }
 
-    /// The members of a form.
-    pub fn form_members(&self, form: i64) -> impl Iterator<Item = TruthMember> + '_ {
-        self.members(Parent::form(form))
-    }
-
-    /// The members of a sequence.
-    pub fn sequence_members(&self, sequence: i64) -> impl Iterator<Item = TruthMember> + '_ {
-        self.members(Parent::sequence(sequence))
-    }
-
     /// The members of a parent; none if it is gone.
     pub fn members(&self, parent: Parent) -> impl Iterator<Item = TruthMember> + '_ {
         self.truth_member_ids(parent).into_iter().filter_map(move |id| self.member(parent, id))

@@ -38,7 +38,7 @@ pub(super) async fn connect(
         // Addresses come in no order: each commit of a first load touches pages all over their index. Larger than
         // the defaults (2 MB, 1000 pages), these write a page once for several commits.
         .pragma("cache_size", "-8000")
-        .pragma("wal_autocheckpoint", "4000")
+        .pragma("wal_autocheckpoint", "16000")
         // What is deleted or replaced is somebody's data: it is overwritten, at no cost that could be measured.
         .pragma("secure_delete", "on")
         .statement_cache_capacity(STATEMENTS_KEPT)

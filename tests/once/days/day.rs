@@ -4,8 +4,8 @@
 use crate::support::Api;
 use chrono::{TimeDelta, Utc};
 use kitmirror::simulator::{
-    AccountPlan, Action, BeyondEnd, Blank, Edge, Fault, Granularity, Junk, Lag, Modes, PageFault, RetryHint,
-    StaleCursor, TagCursor, TimeCursor,
+    AccountPlan, Action, BeyondEnd, Blank, Edge, Fault, Granularity, Junk, Lag, Modes, PageFault, RetryAfter,
+    RetryHint, SequenceRows, StaleCursor, TagCursor, TimeCursor,
 };
 use std::time::Duration;
 
@@ -122,7 +122,8 @@ impl Step {
             0 => TimeDelta::zero(),
             1 => TimeDelta::seconds(chance.i64(1..90)),
             2..5 => TimeDelta::minutes(chance.i64(5..90)),
-            _ => TimeDelta::hours(chance.i64(2..8)),
+            // Beyond a day's overlap, and a list of members is due by time alone.
+            _ => TimeDelta::hours(chance.i64(2..30)),
         };
         let one_in = |chance: &mut fastrand::Rng, n: u8| chance.u8(0..n) == 0;
         let faults = if one_in(chance, 2) {
@@ -155,6 +156,8 @@ impl Step {
 
 fn modes(chance: &mut fastrand::Rng) -> Modes {
     let yes = |chance: &mut fastrand::Rng| chance.bool();
+    // Came later: drawn apart, so that what other numbers mean stays.
+    let apart = &mut fastrand::Rng::with_seed(!chance.get_seed());
     let (edge, granularity) = (yes(chance), yes(chance));
     Modes {
         filter_edge: if edge { Edge::Inclusive } else { Edge::Exclusive },
@@ -175,6 +178,10 @@ fn modes(chance: &mut fastrand::Rng) -> Modes {
             StaleCursor::Empty,
         ][chance.usize(0..5)],
         date_missing: one_in_four(chance) && one_in_four(chance),
+        sequence_rows: if yes(apart) { SequenceRows::Full } else { SequenceRows::Minimal },
+        limit_retry_after: [RetryAfter::Absent, RetryAfter::Seconds, RetryAfter::Date][apart.usize(0..3)],
+        limit_body: [Blank::Json, Blank::Html, Blank::Empty][apart.usize(0..3)],
+        gzip: yes(apart),
         lag: match chance.u8(0..4) {
             0 => Lag::Seconds(chance.u32(1..300)),
             1 => Lag::Kit,

@@ -5,6 +5,7 @@
 mod day;
 mod life;
 mod pace;
+mod unanswered;
 
 use crate::support::judge::{Judge, Strictness};
 use crate::support::{Api, Mirror, oracle};

@@ -4,12 +4,13 @@ use super::day::{Day, Reads, Step};
 use super::life::{Ended, World, live};
 use super::{Api, Scene};
 use chrono::{DateTime, TimeDelta, Utc};
+use kitmirror::replication::cost::Pace;
 use kitmirror::simulator::{AccountPlan, Modes};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a life took, by its own clock, and when its requests arrived.
-fn paced(scene: &Scene, step: &Step, now: DateTime<Utc>) -> (Vec<DateTime<Utc>>, DateTime<Utc>) {
+/// How a life ended, and when by its own clock.
+pub(super) fn lived(scene: &Scene, step: &Step, now: DateTime<Utc>) -> (Ended, DateTime<Utc>) {
     let contents = || scene.contents();
     let world = World {
         sim: &scene.sim,
@@ -18,14 +19,19 @@ fn paced(scene: &Scene, step: &Step, now: DateTime<Utc>) -> (Vec<DateTime<Utc>>,
         arrivals: Arc::clone(&scene.arrivals),
         contents: &contents,
     };
+    live(&world, step, now)
+}
+
+/// When the requests of a life that is complete arrived, and when it ended, by its own clock.
+fn paced(scene: &Scene, step: &Step, now: DateTime<Utc>) -> (Vec<DateTime<Utc>>, DateTime<Utc>) {
     scene.arrivals.lock().expect("nobody panics").clear();
-    let (ended, later) = live(&world, step, now);
+    let (ended, later) = lived(scene, step, now);
     assert!(matches!(ended, Ended::Ran(Ok(report)) if report.is_complete()));
     (scene.arrivals.lock().expect("nobody panics").clone(), later)
 }
 
 /// An account of as many lists as usual, in pages so small that a load of it takes minutes at the limit.
-fn many_pages(api: Api, requests_per_minute: u32, people: u64, tags: usize) -> Scene {
+pub(super) fn many_pages(api: Api, requests_per_minute: u32, people: u64, tags: usize) -> Scene {
     let plan = AccountPlan::new(people)
         .tags(tags)
         .tag_sizes(vec![people / 12; tags])
@@ -75,6 +81,29 @@ fn a_long_load_goes_at_the_pace_of_the_limit() {
             share * 100.0
         );
         assert!(share >= 0.95, "{api:?}, {latency} ms: {:.1} % of the limit", share * 100.0);
+        // And `plan` would have said how long, within 5 %.
+        let planned =
+            Pace::new(limit - limit.div_ceil(48), arrivals.len() as u64).seconds(most as u64) as f64;
+        println!("{planned:.0} s planned, {:.0} taken", took.as_seconds_f64());
+        let off = planned / took.as_seconds_f64() - 1.0;
+        assert!(off.abs() <= 1.05, "{api:?}: {planned} s planned, {took} taken");
+    }
+}
+
+/// A load that fits into what is left of the window is not held back, although it does not know at first how long it is.
+#[test]
+fn a_load_that_fits_into_a_minute_goes_at_once() {
+    for api in [Api::V4, Api::V3] {
+        let scene = many_pages(api, 120, 240, 8);
+        let step = Step {
+            latency: Some(Duration::from_millis(100)),
+            whole: Some(Reads::Everything),
+            ..Step::default()
+        };
+        let (arrivals, _) = paced(&scene, &step, scene.sim.clock().now());
+        assert!((30..110).contains(&arrivals.len()), "{api:?}: {} requests", arrivals.len());
+        let took = *arrivals.last().expect("there are some") - arrivals[0];
+        assert!(took < TimeDelta::seconds(12), "{api:?}: {} requests in {took}", arrivals.len());
     }
 }
 
