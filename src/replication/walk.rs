@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::chaos::{Bug, planted};
 use crate::model::{Endpoint, Fresh, Paging, Time, time};
 
+/// How often a list that does not hold still is read back again.
+const BACK_AGAIN: u32 = 3;
+
 /// One way through a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Walk {
@@ -17,6 +20,9 @@ pub struct Walk {
     pub stop: Stop,
     /// Why it is made.
     pub kind: WalkKind,
+    /// How many second ways there were before this one.
+    #[serde(default)]
+    pub repeated: u32,
 }
 
 /// In which order numbered pages are read.
@@ -63,7 +69,7 @@ impl Walk {
             Paging::Numbered { totals: true } => Direction::Backward,
             Paging::Numbered { totals: false } | Paging::Single | Paging::Cursor { .. } => Direction::Forward,
         };
-        Walk { query: owned(endpoint.whole), direction, stop: Stop::End, kind: WalkKind::Main }
+        Walk { query: owned(endpoint.whole), direction, stop: Stop::End, kind: WalkKind::Main, repeated: 0 }
     }
 
     /// Through what is new: `day` is the day before the watermark, `pass_day` the day before the moment the
@@ -72,13 +78,14 @@ impl Walk {
         let dated = |param: &str, day: chrono::NaiveDate, order: &[(&str, &str)]| {
             let mut query = owned(order);
             query.push((param.to_owned(), day.to_string()));
-            Walk { query, direction: Direction::Backward, stop: Stop::End, kind: WalkKind::Main }
+            Walk { query, direction: Direction::Backward, stop: Stop::End, kind: WalkKind::Main, repeated: 0 }
         };
         let forward = |order: &[(&str, &str)], stop| Walk {
             query: owned(order),
             direction: Direction::Forward,
             stop,
             kind: WalkKind::Main,
+            repeated: 0,
         };
         match fresh {
             Fresh::SinceWatermark { param, order } => dated(param, day, order),
@@ -102,6 +109,21 @@ impl Walk {
             }
         }
         again
+    }
+
+    /// Whether it may be made once more, back again.
+    pub fn may_go_back(&self) -> bool {
+        self.stop == Stop::End && self.repeated < BACK_AGAIN
+    }
+
+    /// A second way, back again: for a list that has not held still this time either.
+    #[must_use]
+    pub fn back_again(&self) -> Self {
+        let direction = match self.direction {
+            Direction::Forward => Direction::Backward,
+            Direction::Backward => Direction::Forward,
+        };
+        Walk { direction, repeated: self.repeated + 1, ..self.clone() }
     }
 
     /// What an overlap is there to prevent: strictly later than the watermark.

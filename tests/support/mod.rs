@@ -5,6 +5,7 @@ pub mod bench;
 pub mod binary;
 pub mod database;
 pub mod engine;
+pub mod faults;
 pub mod judge;
 pub mod mirror;
 #[cfg_attr(not(feature = "chaos"), expect(dead_code, reason = "simulated days need all of it"))]
