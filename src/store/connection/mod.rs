@@ -99,6 +99,16 @@ impl Place {
         }
     }
 
+    /// How a server elsewhere is spoken to, where the URL asks for less than TLS with a certificate that is its own.
+    pub fn weakness(&self) -> Option<String> {
+        let weakness = match &self.way {
+            Way::Sqlite { .. } => None,
+            Way::Postgres(options) => postgres::weakness(options),
+            Way::Mysql(options) => mysql::weakness(options),
+        };
+        weakness.map(|weakness| weakness.to_string())
+    }
+
     /// Whether there may be a database: a file that does not exist is none yet, of a server nobody knows before
     /// asking it.
     pub fn exists(&self) -> bool {
