@@ -127,6 +127,16 @@ pub(crate) fn few(usual: usize, simulated: usize) -> usize {
     if is_simulated() { simulated } else { usual }
 }
 
+/// How long a database's locks are waited for, and a database that is busy: in a process that was told to make haste, the
+/// so many-th part.
+pub(crate) fn hasty(usual: Duration) -> Duration {
+    usual / *HASTE
+}
+
+static HASTE: LazyLock<u32> = LazyLock::new(|| {
+    std::env::var("CHAOS_HASTE").map_or(1, |text| text.parse().expect("CHAOS_HASTE is a number"))
+});
+
 /// What the clock on the wall shows in a simulation.
 pub(crate) fn now() -> Option<SystemTime> {
     SIMULATION.with_borrow(|one| one.as_ref().map(|one| one.days.shown + one.days.since.elapsed()))

@@ -26,6 +26,11 @@ pub(crate) const fn few(usual: usize, _: usize) -> usize {
 }
 
 #[inline(always)]
+pub(crate) const fn hasty(usual: std::time::Duration) -> std::time::Duration {
+    usual
+}
+
+#[inline(always)]
 pub(crate) const fn now() -> Option<std::time::SystemTime> {
     None
 }

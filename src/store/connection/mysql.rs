@@ -10,7 +10,7 @@ use std::time::Duration;
 use tracing::log::LevelFilter;
 
 use super::host::{self, Weakness};
-use super::{Dialect, FORGOTTEN_AFTER, LOCK_WAIT, STATEMENTS_KEPT};
+use super::{Dialect, FORGOTTEN_AFTER, STATEMENTS_KEPT, lock_wait};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Row, Time, Value};
 
@@ -63,7 +63,7 @@ pub(super) async fn connect(options: &MySqlConnectOptions) -> Result<(MySqlConne
     let what = "connect to the database";
     let failed = |error| super::failed(Dialect::Mysql, what, error);
     let mut connection = options.connect().await.map_err(failed)?;
-    let (wait, forgotten) = (LOCK_WAIT.as_secs(), FORGOTTEN_AFTER.as_secs());
+    let (wait, forgotten) = (lock_wait().as_secs(), FORGOTTEN_AFTER.as_secs());
     let settings = format!(
         "set session sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_DATE,\
          NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', session time_zone = '+00:00', \

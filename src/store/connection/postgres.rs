@@ -15,7 +15,7 @@ use std::time::Duration;
 use tracing::log::LevelFilter;
 
 use super::host::{self, Weakness};
-use super::{Dialect, FORGOTTEN_AFTER, LOCK_WAIT};
+use super::{Dialect, FORGOTTEN_AFTER, lock_wait};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Object, Row, Time, Type, Value};
 
@@ -77,7 +77,7 @@ pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection> 
 
 /// Begins a transaction, `read write` or `read only`, with everything that a session would otherwise be set to.
 pub(super) fn begin(schema: Option<&str>, mode: &str) -> String {
-    let (wait, forgotten) = (LOCK_WAIT.as_millis(), FORGOTTEN_AFTER.as_millis());
+    let (wait, forgotten) = (lock_wait().as_millis(), FORGOTTEN_AFTER.as_millis());
     let path = schema.map_or(String::new(), |schema| {
         format!("; set local search_path to {}", Dialect::Postgres.quoted(schema))
     });
