@@ -24,12 +24,12 @@ mod armed;
 #[cfg(feature = "chaos")]
 pub use armed::{Days, Order, simulate};
 #[cfg(feature = "chaos")]
-pub(crate) use armed::{breaks, few, hasty, in_place, now, planted, reach};
+pub(crate) use armed::{breaks, few, hasty, in_place, now, planted, reach, reach_with};
 
 #[cfg(not(feature = "chaos"))]
 mod disarmed;
 #[cfg(not(feature = "chaos"))]
-pub(crate) use disarmed::{breaks, few, hasty, in_place, now, planted, reach};
+pub(crate) use disarmed::{breaks, few, hasty, in_place, now, planted, reach, reach_with};
 
 #[cfg(all(feature = "chaos", not(debug_assertions)))]
 compile_error!(
