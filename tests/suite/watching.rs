@@ -141,7 +141,7 @@ async fn listens(running: &mut Running) -> SocketAddr {
     rest.split('/').next().and_then(|addr| addr.parse().ok()).expect("an address")
 }
 
-/// What is counted is what `sync_runs` says, object by object, over failures, retries and records set aside.
+/// What is counted is what `sync_runs` says, object by object, over failures, retries and records set aside.
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_are_well_formed_and_agree_with_sync_runs() {
     for api in Api::VERSIONS {
@@ -217,7 +217,7 @@ async fn metrics_are_well_formed_and_agree_with_sync_runs() {
     }
 }
 
-/// What a run costs is seen while it goes on, and what the schedules do.
+/// What a run costs is seen while it goes on, and what the schedules do.
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_move_while_a_run_is_under_way() {
     let scene = Scene::loaded(few(), Api::V4).await;
