@@ -18,6 +18,7 @@ RUN mkdir src \
     && cargo build --release --locked
 
 # Cargo goes by the age of files: ours must be newer than what stood in for them.
+COPY askama.toml ./
 COPY migrations migrations
 COPY src src
 RUN touch build.rs src/main.rs src/lib.rs \
