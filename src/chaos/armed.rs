@@ -66,7 +66,12 @@ pub async fn simulate<T>(
 
 /// The process dies here, if it is to.
 pub(crate) async fn reach(place: Place) {
-    if order(place) == Order::Die {
+    reach_with(place, true).await;
+}
+
+/// The same where something may have been written or not: a process dies here only when something was.
+pub(crate) async fn reach_with(place: Place, something: bool) {
+    if order(place, something) == Order::Die {
         std::future::pending::<()>().await;
     }
 }
@@ -76,14 +81,14 @@ pub(crate) async fn reach(place: Place) {
 /// # Errors
 /// A connection that was reset.
 pub(crate) async fn breaks(place: Place) -> io::Result<()> {
-    match order(place) {
+    match order(place, true) {
         Order::Go => Ok(()),
         Order::Die => std::future::pending().await,
         Order::Break => Err(io::ErrorKind::ConnectionReset.into()),
     }
 }
 
-fn order(place: Place) -> Order {
+fn order(place: Place, counts: bool) -> Order {
     let simulated = SIMULATION.with_borrow_mut(|one| {
         one.as_mut().map(|one| {
             let order = if one.dead { Order::Die } else { (one.ask)(place) };
@@ -93,6 +98,7 @@ fn order(place: Place) -> Order {
     });
     simulated.unwrap_or_else(|| {
         if let Some((name, nth, seen)) = &*FAILPOINT
+            && counts
             && name == place.name()
             && seen.fetch_add(1, Ordering::Relaxed) + 1 == *nth
         {
@@ -126,6 +132,16 @@ static PLANTED: LazyLock<Option<Bug>> = LazyLock::new(|| {
 pub(crate) fn few(usual: usize, simulated: usize) -> usize {
     if is_simulated() { simulated } else { usual }
 }
+
+/// How long a database's locks are waited for, and a database that is busy: in a process that was told to make haste, the
+/// so many-th part.
+pub(crate) fn hasty(usual: Duration) -> Duration {
+    usual / *HASTE
+}
+
+static HASTE: LazyLock<u32> = LazyLock::new(|| {
+    std::env::var("CHAOS_HASTE").map_or(1, |text| text.parse().expect("CHAOS_HASTE is a number"))
+});
 
 /// What the clock on the wall shows in a simulation.
 pub(crate) fn now() -> Option<SystemTime> {

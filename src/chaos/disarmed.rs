@@ -11,6 +11,11 @@ pub(crate) fn reach(_: Place) -> std::future::Ready<()> {
 }
 
 #[inline(always)]
+pub(crate) fn reach_with(_: Place, _: bool) -> std::future::Ready<()> {
+    std::future::ready(())
+}
+
+#[inline(always)]
 pub(crate) fn breaks(_: Place) -> std::future::Ready<io::Result<()>> {
     std::future::ready(Ok(()))
 }
@@ -22,6 +27,11 @@ pub(crate) const fn planted(_: Bug) -> bool {
 
 #[inline(always)]
 pub(crate) const fn few(usual: usize, _: usize) -> usize {
+    usual
+}
+
+#[inline(always)]
+pub(crate) const fn hasty(usual: std::time::Duration) -> std::time::Duration {
     usual
 }
 

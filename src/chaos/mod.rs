@@ -9,6 +9,7 @@
 //!   reached), and the process aborts there. In a simulation an `Order` is asked for instead.
 //! * **Bugs** ([`Bug`]) are mistakes of the kind that replicators make. Each can be made to be there, by
 //!   `CHAOS_PLANTED` or in a simulation; a suite that does not notice is no proof.
+//! * **Haste**: with `CHAOS_HASTE=30` a process waits a thirtieth of the time for locks and for a busy database.
 //! * **Simulation** (`simulate`): everything runs on one thread, the clock is tokio's paused one, and the database is
 //!   waited for in place, so that a seed always takes the same way.
 
@@ -23,12 +24,12 @@ mod armed;
 #[cfg(feature = "chaos")]
 pub use armed::{Days, Order, simulate};
 #[cfg(feature = "chaos")]
-pub(crate) use armed::{breaks, few, in_place, now, planted, reach};
+pub(crate) use armed::{breaks, few, hasty, in_place, now, planted, reach, reach_with};
 
 #[cfg(not(feature = "chaos"))]
 mod disarmed;
 #[cfg(not(feature = "chaos"))]
-pub(crate) use disarmed::{breaks, few, in_place, now, planted, reach};
+pub(crate) use disarmed::{breaks, few, hasty, in_place, now, planted, reach, reach_with};
 
 #[cfg(all(feature = "chaos", not(debug_assertions)))]
 compile_error!(

@@ -203,6 +203,34 @@ mod tests {
         assert_eq!(gone, Verdict::GiveUp(Kind::SourceUnavailable));
     }
 
+    /// Twenty that were refused at one moment do not ask again at one moment, and less and less so.
+    #[test]
+    fn twenty_do_not_ask_again_at_one_moment() {
+        for failure in [Failure::Unavailable("503".to_owned()), Failure::Throttled(None)] {
+            let mut moments: Vec<Vec<Duration>> = vec![Vec::new(); 6];
+            for seed in 0..20 {
+                let mut lots = fastrand::Rng::with_seed(seed);
+                let (mut attempts, mut now) = (Attempts::default(), Duration::ZERO);
+                for turn in &mut moments {
+                    let verdict = attempts.after(&failure, now, Patience::WORKING, lots.f64());
+                    let Verdict::Again { wait, .. } = verdict else { panic!("{verdict:?}") };
+                    now += wait;
+                    turn.push(now);
+                }
+            }
+            for (turn, moments) in moments.iter_mut().enumerate() {
+                moments.sort();
+                let spread = moments[19] - moments[0];
+                // Half a second is the least there is to draw from; it doubles.
+                assert!(spread >= Duration::from_millis(300 << turn), "{turn}: {moments:?}");
+                let most = moments.iter().map(|from| {
+                    moments.iter().filter(|at| *at >= from && **at - *from < spread / 10).count()
+                });
+                assert!(most.max() <= Some(8), "{turn}: {moments:?}");
+            }
+        }
+    }
+
     /// H-08.
     #[test]
     fn five_unexpected_answers_end_it() {

@@ -227,6 +227,8 @@ impl SourceClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kit::{Auth, ClientSettings, KitClient, Meter};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     #[test]
     fn kits_words_about_an_error_are_found_in_every_shape() {
@@ -260,5 +262,93 @@ mod tests {
         assert_eq!(clock.now(), Time::from(noon + Duration::from_secs(60)));
         clock.observe(Some(noon + Duration::from_secs(86_400)));
         assert_eq!(clock.now(), Time::from(noon + Duration::from_secs(60 + 300)));
+    }
+
+    /// How a host lets us wait.
+    #[derive(Debug, Clone, Copy)]
+    enum Stall {
+        /// It takes the connection and says nothing.
+        Silent,
+        /// The head of an answer, and no body.
+        AfterHead,
+        /// Half a body.
+        InBody,
+        /// A byte every ten seconds.
+        Drip,
+    }
+
+    const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 400\r\n\r\n";
+
+    /// A Kit that stalls the first request it gets and answers all others at once. When they came.
+    async fn stalling(stall: Stall) -> (String, tokio::sync::mpsc::UnboundedReceiver<Instant>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/v4", listener.local_addr().unwrap());
+        let (came, times) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let mut first = true;
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let _ = came.send(Instant::now());
+                let stalls = std::mem::replace(&mut first, false).then_some(stall);
+                tokio::spawn(async move {
+                    let _ = stream.read(&mut [0; 4096]).await;
+                    let _ = match stalls {
+                        None => stream.write_all(format!("{HEAD}{:>400}", "{}").as_bytes()).await,
+                        Some(Stall::Silent) => Ok(()),
+                        Some(Stall::AfterHead) => stream.write_all(HEAD.as_bytes()).await,
+                        Some(Stall::InBody) => {
+                            stream.write_all(format!("{HEAD}{:>200}", " ").as_bytes()).await
+                        }
+                        Some(Stall::Drip) => {
+                            let _ = stream.write_all(HEAD.as_bytes()).await;
+                            while stream.write_all(b" ").await.is_ok() {
+                                tokio::time::sleep(Duration::from_secs(10)).await;
+                            }
+                            Ok(())
+                        }
+                    };
+                    // Held open for longer than anybody waits.
+                    tokio::time::sleep(Duration::from_secs(24 * 60 * 60)).await;
+                });
+            }
+        });
+        (url, times)
+    }
+
+    /// H-07. Before the first byte, after the head, in the body: half a minute of silence is enough. An answer that
+    /// drips has two minutes. Then the same is asked for again, on another connection.
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_does_not_come_is_given_up_and_asked_for_again() {
+        let cases = [(Stall::Silent, 30), (Stall::AfterHead, 30), (Stall::InBody, 30), (Stall::Drip, 120)];
+        for (stall, seconds) in cases {
+            let (base_url, mut times) = stalling(stall).await;
+            let auth = Auth::V4Key("a-key".into());
+            let kit = KitClient::new(ClientSettings { base_url, auth, requests_per_minute: 600 }).unwrap();
+            let meter = Meter::default();
+            let asking = kit.is_there("/forms", &meter);
+            let answered = tokio::time::timeout(Duration::from_secs(60 * 60), asking).await;
+            assert!(matches!(answered, Ok(Ok(true))), "{stall:?}: {answered:?}");
+            assert_eq!((meter.requests(), meter.retries()), (2, 1), "{stall:?}");
+            let waited = times.recv().await.unwrap();
+            let waited = times.recv().await.unwrap() - waited;
+            // And at most a second of back-off.
+            let expected = Duration::from_secs(seconds)..Duration::from_secs(seconds + 2);
+            assert!(expected.contains(&waited), "{stall:?}: {waited:?}");
+        }
+    }
+
+    /// H-07. A host that takes the connection and does not go on to TLS has ten seconds, not thirty.
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_not_made_is_given_up() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}/v4", listener.local_addr().unwrap());
+        let transport = Transport::new(&url).unwrap();
+        let request = HttpRequest { url, header: None };
+        let began = Instant::now();
+        let got = tokio::time::timeout(Duration::from_secs(60 * 60), transport.get(&request)).await;
+        let Ok(Err(Failure::Unavailable(what))) = got else { panic!("not given up, or for another reason") };
+        assert!(what.starts_with("no answer in time"), "{what}");
+        let waited = began.elapsed();
+        assert!(waited >= CONNECT_WITHIN && waited < CONNECT_WITHIN * 2, "{waited:?}");
     }
 }

@@ -10,12 +10,18 @@ use crate::kit::Place;
 const EMPTY_PAGES: u32 = 10;
 /// Pages in a row that bring nothing new before the list counts as endless.
 const REPEATED_PAGES: u32 = 10;
+/// Pages of one walk through a list that does not tell its total, before it counts as endless: of the smallest that are
+/// asked for, a million records; and close to three hours at Kit's rate.
+const MOST_PAGES: u64 = 20_000;
+/// Records of one walk through such a list: more people than any account at Kit has.
+const MOST_RECORDS: u64 = 10_000_000;
 
 /// What was seen of one walk through a list, as far as it tells whether it ends.
 #[derive(Debug, Default)]
 pub(super) struct Endless {
     cursors: HashSet<u64>,
     pages: HashSet<u64>,
+    walked: u64,
     empty: u32,
     repeated: u32,
 }
@@ -34,6 +40,7 @@ impl Endless {
         extent: (u64, Option<u64>),
     ) -> Result<bool> {
         let endless = |what: String| Err(Error::new(Kind::SourcePagination, what));
+        self.walked += 1;
         let more = !matches!(place, Place::Whole | Place::Cursor { next: None });
         self.empty = if records == 0 && more { self.empty + 1 } else { 0 };
         if self.empty > EMPTY_PAGES {
@@ -47,12 +54,21 @@ impl Endless {
         if self.repeated >= REPEATED_PAGES && !matches!(place, Place::Numbered { total_pages: None }) {
             return endless(format!("{REPEATED_PAGES} pages in a row brought nothing new"));
         }
-        if let (Place::Cursor { .. }, (read, Some(total))) = (place, extent) {
-            // Twice the list and ten pages more: rows may arrive while it is read.
-            let most = total.saturating_mul(2).saturating_add(10_000);
-            if read > most {
-                return endless(format!("{read} records of a list that began with {total}"));
+        match (place, extent) {
+            (Place::Cursor { .. }, (read, Some(total))) => {
+                // Twice the list and ten pages more: rows may arrive while it is read.
+                let most = total.saturating_mul(2).saturating_add(10_000);
+                if read > most {
+                    return endless(format!("{read} records of a list that began with {total}"));
+                }
             }
+            // Nothing repeats itself, and nothing says how much there is.
+            (Place::Cursor { .. } | Place::Numbered { total_pages: None }, (read, _))
+                if more && (self.walked >= MOST_PAGES || read >= MOST_RECORDS) =>
+            {
+                return endless(format!("{read} records on {} pages, and more announced", self.walked));
+            }
+            _ => {}
         }
         Ok(again)
     }
@@ -72,4 +88,55 @@ fn digest<T: Hash + ?Sized>(value: &T) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Walks on, page after page, each with new rows and a new cursor, to where it is refused; the pages and records
+    /// before that.
+    fn walk(
+        per_page: u64,
+        total: Option<u64>,
+        most: u64,
+        place: impl Fn(u64) -> Place,
+    ) -> Option<(u64, u64)> {
+        let mut endless = Endless::default();
+        (1..=most).find_map(|page| {
+            let keys = [vec![i64::try_from(page).expect("it is small")]];
+            let extent = (page * per_page, total);
+            let refused = endless.page(&place(page), &keys, per_page as usize, extent).err()?;
+            assert_eq!(refused.kind(), Kind::SourcePagination);
+            Some((page, page * per_page))
+        })
+    }
+
+    fn cursor(page: u64) -> Place {
+        Place::Cursor { next: Some(format!("after {page}")) }
+    }
+
+    /// H-13, G-03. Ever new rows, and no total: there is an end to it all the same.
+    #[test]
+    fn a_list_of_ever_new_rows_comes_to_an_end_without_a_total() {
+        assert_eq!(walk(1, None, u64::MAX, cursor), Some((MOST_PAGES, MOST_PAGES)));
+        assert_eq!(walk(1_000, None, u64::MAX, cursor), Some((MOST_RECORDS / 1_000, MOST_RECORDS)));
+        let numbered = |_| Place::Numbered { total_pages: None };
+        assert_eq!(walk(50, None, u64::MAX, numbered), Some((MOST_PAGES, MOST_PAGES * 50)));
+        // One that says how much there is, is held to that.
+        assert_eq!(walk(500, Some(1_000), u64::MAX, cursor), Some((25, 12_500)));
+    }
+
+    /// H-13. What is only long is read to its end.
+    #[test]
+    fn a_long_list_is_not_endless() {
+        let last = |page| match page {
+            MOST_PAGES => Place::Cursor { next: None },
+            page => cursor(page),
+        };
+        assert_eq!(walk(50, None, MOST_PAGES, last), None);
+        assert_eq!(walk(50, Some(4_000_000), 2 * MOST_PAGES, cursor), None);
+        let numbered = |_| Place::Numbered { total_pages: Some(1_000_000) };
+        assert_eq!(walk(50, None, 2 * MOST_PAGES, numbered), None);
+    }
 }

@@ -10,6 +10,7 @@
 //! | `standby` | waiting for the lease |
 //! | `pulse` | what it is doing, for whoever asks |
 //! | `http`, `metrics` | the service seen from outside |
+//! | `watchdog` | says so when a run does not come on |
 //! | `purge` | what was gone for long enough |
 
 mod existing;
@@ -27,6 +28,7 @@ mod standby;
 mod supervisor;
 mod term;
 mod ticks;
+mod watchdog;
 
 pub use existing::existing;
 pub use metrics::Metrics;

@@ -87,6 +87,33 @@ mod tests {
         assert!(waits[10..].windows(2).any(|pair| pair[0] != pair[1]));
     }
 
+    /// Twenty services lost Kit, or their database, at one moment, and it is back at another.
+    #[test]
+    fn twenty_services_do_not_come_back_at_one_moment() {
+        for (longest, outage) in
+            [(LONGEST_AWAY, 300), (LONGEST_REFUSED, 300), (Duration::from_secs(300), 3_600)]
+        {
+            let outage = Duration::from_secs(outage);
+            let mut back: Vec<Duration> = (0..20)
+                .map(|seed| {
+                    fastrand::seed(seed);
+                    let (mut waits, mut now) = (BackOff::default(), Duration::ZERO);
+                    while now < outage {
+                        now += waits.next(longest);
+                    }
+                    now - outage
+                })
+                .collect();
+            back.sort();
+            // Spread over much of the longest wait, and never more than a few within a thirtieth of it.
+            assert!(back[19] - back[0] >= longest / 3, "{back:?}");
+            let most = back
+                .iter()
+                .map(|from| back.iter().filter(|at| *at >= from && **at - *from < longest / 30).count());
+            assert!(most.max() <= Some(5), "{back:?}");
+        }
+    }
+
     #[test]
     fn what_was_wrong_from_the_beginning_ends_it_and_what_went_wrong_later_does_not() {
         for kind in [Kind::Settings, Kind::AccountMismatch] {

@@ -26,6 +26,7 @@ use super::session::{Session, place};
 use super::standby::stand_by;
 use super::term::{Ended, Term};
 use super::ticks::Ticks;
+use super::watchdog::Watchdog;
 use crate::config::{Credential, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::replication::{Observer, Stop};
@@ -91,7 +92,12 @@ impl Service {
     /// should be, a mistake of ours.
     pub async fn run(mut self) -> Result<()> {
         let ticks = Ticks::start().await?;
-        let ended = self.phases(&ticks).await;
+        let watchdog = Arc::new(Watchdog::before(Arc::clone(&self.observer)));
+        self.observer = Arc::<Watchdog>::clone(&watchdog);
+        let ended = tokio::select! {
+            ended = self.phases(&ticks) => ended,
+            () = watchdog.watch() => Ok(()),
+        };
         self.pulse.enter(Phase::Stopping);
         ticks.stop().await;
         ended

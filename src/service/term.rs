@@ -26,6 +26,11 @@ const SPREAD: Duration = Duration::from_secs(5);
 /// How often Kit is asked whose account it is.
 const ACCOUNT_CHECKED_EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// The moment within [`SPREAD`] that this start has drawn.
+fn spread() -> Duration {
+    SPREAD.mul_f64(fastrand::f64())
+}
+
 /// Why a term ended.
 #[derive(Debug)]
 pub(super) enum Ended {
@@ -117,7 +122,7 @@ impl Term<'_> {
         };
         let roster = Roster::new(self.settings, &past, now());
         // Where something was never complete, somebody is waiting for it.
-        let spread = if roster.owes() { Duration::ZERO } else { SPREAD.mul_f64(fastrand::f64()) };
+        let spread = if roster.owes() { Duration::ZERO } else { spread() };
         let roster = Arc::new(Mutex::new(roster));
         let listener = Listener {
             roster: Arc::clone(&roster),
@@ -301,4 +306,25 @@ impl Observer for Listener {
 
 fn lock(roster: &Mutex<Roster>) -> MutexGuard<'_, Roster> {
     roster.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    ///
+    #[test]
+    fn twenty_services_that_start_together_do_not_begin_together() {
+        let begins = |seed| {
+            fastrand::seed(seed);
+            spread()
+        };
+        let mut begins: Vec<Duration> = (0..20).map(begins).collect();
+        begins.sort();
+        assert!(begins[19] <= SPREAD && begins[19] - begins[0] >= SPREAD / 2, "{begins:?}");
+        let most = begins
+            .iter()
+            .map(|from| begins.iter().filter(|at| *at >= from && **at - *from < SPREAD / 10).count());
+        assert!(most.max() <= Some(6), "{begins:?}");
+    }
 }

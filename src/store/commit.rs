@@ -70,13 +70,13 @@ pub(super) async fn write_rows(
     chaos::reach(At::RowsWritten).await;
     let notes = [without(&forgotten, commit.object, &commit.batch.quarantined), refused].concat();
     quarantine::write(connection, commit.object, &commit.partition, &notes, now).await?;
-    chaos::reach(At::QuarantineWritten).await;
+    chaos::reach_with(At::QuarantineWritten, !notes.is_empty()).await;
     written.quarantined = notes.len() as u64;
     let (own, all) = sweep::mark(connection, commit.object, &commit.partition, &commit.gone, now).await?;
-    chaos::reach(At::TombstonesWritten).await;
+    chaos::reach_with(At::TombstonesWritten, own + all > 0).await;
     written.deleted = all;
     met::apply(connection, commit.object, &commit.partition, &commit.met).await?;
-    chaos::reach(At::MetWritten).await;
+    chaos::reach_with(At::MetWritten, commit.met.adds_something()).await;
     Ok((written, (written.inserted + written.revived) as i64 - own as i64))
 }
 

@@ -8,7 +8,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::connection::{Connection, LOCK_WAIT};
+use super::connection::{Connection, lock_wait};
 use super::spelling::{Others, Search, goes_on};
 use crate::error::{Error, Kind, Result};
 
@@ -53,7 +53,7 @@ pub(super) async fn cut_log(connection: &mut Connection, patience: Duration) -> 
         }
         tokio::time::sleep(CUT_PAUSE).await;
     };
-    connection.script("set how long to wait", &wait(LOCK_WAIT)).await?;
+    connection.script("set how long to wait", &wait(lock_wait())).await?;
     cut
 }
 

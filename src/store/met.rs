@@ -65,6 +65,13 @@ pub enum MetStep {
     Clear,
 }
 
+impl MetStep {
+    /// Whether there are keys in it.
+    pub(super) fn adds_something(&self) -> bool {
+        matches!(self, MetStep::Add { ids, .. } if !ids.is_empty())
+    }
+}
+
 /// Applies the step.
 pub(super) async fn apply(
     connection: &mut Connection,

@@ -85,6 +85,13 @@ impl Store {
     /// # Errors
     /// `Settings`, `DatabaseUnavailable`, `DatabaseRefused`.
     pub async fn open(place: &Place, access: Access) -> Result<Self> {
+        // Once: the service opens its database again and again.
+        static TOLD: std::sync::Once = std::sync::Once::new();
+        if let Some(weakness) = place.weakness() {
+            TOLD.call_once(|| {
+                tracing::warn!("The database at {place} is spoken to {weakness}, as database_url asks");
+            });
+        }
         Ok(Store {
             line: Line::open(place, access).await?,
             dialect: place.dialect(),

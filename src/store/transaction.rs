@@ -333,7 +333,8 @@ impl Patience {
     async fn after(&mut self, error: Error) -> Result<()> {
         let waited = self.since.map_or(Duration::ZERO, |since| since.elapsed());
         let is_final = matches!(then(&error), Then::GiveUp | Then::LeaveOutValue);
-        if is_final || waited + self.pause > PATIENCE {
+        let patience = chaos::hasty(PATIENCE);
+        if is_final || waited + self.pause > patience {
             return Err(error);
         }
         if self.since.is_some() {
@@ -341,7 +342,7 @@ impl Patience {
         } else {
             // From here, not from the beginning: an answer may have been waited for longer than this.
             self.since = Some(Instant::now());
-            let seconds = PATIENCE.as_secs();
+            let seconds = patience.as_secs();
             tracing::warn!("{}; trying again for up to {seconds} s", error.one_line());
         }
         let jitter = fastrand::u64(0..=self.pause.as_millis() as u64 / 2);

@@ -206,6 +206,72 @@ async fn config_shows_everything_but_secrets() {
     }
 }
 
+/// S-01. What every user of the machine can read of a process is its command line, and no secret is in it: none of Kit's,
+/// from the environment or from a file, nor the database's password.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_in_the_command_line_of_a_process() {
+    let (sim, serving) = guarded().await;
+    sim.faults().add(Fault::new(Action::Delay(Duration::from_millis(200))));
+    for api in ALL {
+        let mirror = Mirror::new().await;
+        let file = mirror.folder().join("secret");
+        std::fs::write(&file, own_canary(api)).expect("the file is written");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("its mode is set");
+        let by_variable = with_canary(&mirror, &serving, api);
+        let name = format!("{}_FILE", variable_of(api));
+        let by_file = Binary::of(&mirror, &serving, api)
+            .without(variable_of(api))
+            .set(&name, file.display().to_string());
+        for (binary, command) in [(by_variable, "sync"), (by_file, "run")] {
+            let before = sim.request_count();
+            let running = binary.start(&[command, "--set", "requests_per_minute=600"]);
+            while sim.request_count() == before {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            let line = std::fs::read(format!("/proc/{}/cmdline", running.id())).expect("it runs");
+            let line = String::from_utf8_lossy(&line).into_owned();
+            assert!(line.contains("kitmirror") && line.contains(command), "{line}");
+            for secret in all_spellings() {
+                assert!(!line.contains(&secret), "{api:?} {command}");
+            }
+            running.stop("TERM").await;
+        }
+    }
+    // Nor is there a way to put one there.
+    let mirror = Mirror::new().await;
+    let bare = Binary::bare(mirror.folder());
+    let url = "database_url=postgres://me:canary-5ecret@localhost/x";
+    for arguments in [&["--set", url, "check"][..], &["--set", "kit_api_secret=canary-5ecret", "check"]] {
+        let ran = bare.run(arguments).await;
+        ran.ended_with(2);
+        assert!(ran.output().contains("never come from the command line"), "{}", ran.output());
+        assert!(!ran.output().contains("canary-5ecret"), "{}", ran.output());
+    }
+}
+
+/// S-01. A secret's file that every user of the machine may read is told, by each command that reads it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_every_user_may_read_is_told() {
+    let (_sim, serving) = kit(few()).await;
+    let mirror = Mirror::new().await;
+    let file = mirror.folder().join("secret");
+    std::fs::write(&file, V4_KEY).expect("the file is written");
+    let binary = Binary::of(&mirror, &serving, Api::V4)
+        .without(variable_of(Api::V4))
+        .set("KITMIRROR_KIT_API_KEY_FILE", file.display().to_string());
+    for (mode, told) in [(0o644, true), (0o604, true), (0o640, false), (0o600, false)] {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("its mode is set");
+        for command in ["sync", "check"] {
+            let ran = binary.run(&[command]).await;
+            ran.ended_with(0);
+            let says = ran.output().contains("every user of this machine may read");
+            assert_eq!(says, told, "{command} with {mode:o}: {}", ran.output());
+            assert!(!ran.output().contains(V4_KEY));
+        }
+    }
+}
+
 /// Every command explains itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn help_of_every_command() {
@@ -293,13 +359,16 @@ fn own_canary(api: Api) -> String {
     }
 }
 
-fn with_canary(mirror: &Mirror, serving: &Serving, api: Api) -> Binary {
-    let name = match api {
+fn variable_of(api: Api) -> &'static str {
+    match api {
         Api::V3 => "KITMIRROR_KIT_API_SECRET",
         Api::V4 => "KITMIRROR_KIT_API_KEY",
         Api::Token => "KITMIRROR_KIT_ACCESS_TOKEN",
-    };
-    Binary::of(mirror, serving, api).set(name, own_canary(api)).set("RUST_LOG", "trace")
+    }
+}
+
+fn with_canary(mirror: &Mirror, serving: &Serving, api: Api) -> Binary {
+    Binary::of(mirror, serving, api).set(variable_of(api), own_canary(api)).set("RUST_LOG", "trace")
 }
 
 /// No spelling of any secret, and nobody's address, in any byte of output.

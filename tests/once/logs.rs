@@ -72,7 +72,7 @@ async fn a_slow_reader_gets_the_error_at_the_end() {
     assert!(words.contains("sequences"), "what came before is there, too: {words}");
 }
 
-/// Each line for machines is JSON, the last words among them; each is within its object, partition and page.
+/// Each line for machines is JSON, the last words among them; each is within its object, partition and page.
 #[tokio::test(flavor = "multi_thread")]
 async fn machines_get_json_and_nothing_else() {
     for api in Api::VERSIONS {
@@ -109,7 +109,7 @@ async fn machines_get_json_and_nothing_else() {
     }
 }
 
-/// For people a line is one plain sentence; what it is within comes with `-v`.
+/// For people a line is one plain sentence; what it is within comes with `-v`.
 #[tokio::test(flavor = "multi_thread")]
 async fn people_get_a_line_per_object_and_the_rest_on_request() {
     let (sim, serving) = kit(few()).await;

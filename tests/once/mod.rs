@@ -8,4 +8,5 @@ mod fixtures;
 mod logs;
 mod packaging;
 mod sources;
+mod tls;
 mod traceability;

@@ -1,7 +1,7 @@
 //! What is shipped beside the program: image, compose file, manifests, unit, alerts, dashboard. The commands, settings,
 //! files and metrics that they name must exist. `tests/image` builds the image where there is a container engine.
 
-use crate::support::project::text;
+use crate::support::project::{sources, text};
 use crate::support::scene::few;
 use crate::support::{Api, Binary, Mirror, kit};
 use kitmirror::config::{Environment, Input, load};
@@ -154,6 +154,80 @@ fn the_image_is_built_from_what_the_builder_may_see() {
                 "{word} is not seen"
             );
         }
+    }
+}
+
+/// What the crate is compiled from: its manifest, what the build script watches, where the templates are said to be, and
+/// every file that a source takes in.
+fn compiled_from() -> BTreeSet<String> {
+    let mut needed: BTreeSet<String> =
+        ["Cargo.toml", "Cargo.lock", "build.rs", "askama.toml", "src"].map(str::to_owned).into();
+    let quoted = |text: &str| text.split('"').nth(1).unwrap_or_default().to_owned();
+    let watched = text("build.rs");
+    needed.extend(
+        watched
+            .split("rerun-if-changed=")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next().map(str::to_owned)),
+    );
+    let templates = text("askama.toml");
+    needed.extend(templates.lines().filter(|line| line.starts_with("dirs")).map(quoted));
+    for (name, source) in sources("src") {
+        // What only tests are compiled from stays out.
+        let shipped = source.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        if name.ends_with("/tests.rs") || name.contains("/tests/") {
+            continue;
+        }
+        let folder = Path::new(&name).parent().expect("a folder");
+        needed.extend(shipped.split("embed_migrations!(").skip(1).map(quoted));
+        for macro_name in ["include_str!(", "include_bytes!(", "include_dir!(", "include!("] {
+            for rest in shipped.split(macro_name).skip(1) {
+                let inside = rest.split(')').next().unwrap_or_default();
+                let file = match inside.contains("CARGO_MANIFEST_DIR") {
+                    true => inside.rsplit('"').nth(1).unwrap_or_default().trim_start_matches('/').to_owned(),
+                    false => plain(&folder.join(quoted(inside))),
+                };
+                needed.insert(file);
+            }
+        }
+    }
+    needed
+}
+
+/// A path without steps back.
+fn plain(path: &Path) -> String {
+    let mut steps: Vec<&str> = Vec::new();
+    for step in path.to_str().expect("a name").split('/') {
+        if step == ".." {
+            steps.pop();
+        } else {
+            steps.push(step);
+        }
+    }
+    steps.join("/")
+}
+
+#[test]
+fn the_builder_of_the_image_has_all_that_the_crate_is_compiled_from() {
+    let (dockerfile, ignored) = (text("Dockerfile"), text(".dockerignore"));
+    let seen: Vec<&str> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    // Up to the build that counts.
+    let last_build = dockerfile.rfind("cargo build").expect("it is built");
+    let copied: Vec<&str> = dockerfile[..last_build]
+        .lines()
+        .filter_map(|line| line.strip_prefix("COPY "))
+        .flat_map(|copy| {
+            let words: Vec<&str> = copy.split_whitespace().collect();
+            words[..words.len() - 1].to_vec()
+        })
+        .collect();
+    let needed = compiled_from();
+    assert!(needed.contains("migrations") && needed.contains("src/service/http/page.css"), "{needed:?}");
+    for file in &needed {
+        assert!(crate::support::project::path(file).exists(), "{file} is not there");
+        let is_within = |folder: &&str| file == folder || file.starts_with(&format!("{folder}/"));
+        assert!(seen.iter().any(&is_within), "{file} is not let through by .dockerignore");
+        assert!(copied.iter().any(is_within), "{file} is not copied before the build");
     }
 }
 

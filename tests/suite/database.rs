@@ -1,6 +1,8 @@
 //! The other tests believe what the analyst's connection says; here it is held against what was written.
 
 use crate::ENGINE;
+#[cfg(feature = "chaos")]
+use crate::support::{Api, Binary, Judge, judge::Strictness, kit, scene::few};
 use crate::support::{Database, Engine, Mirror};
 use serde_json::{Value, json};
 
@@ -141,4 +143,34 @@ async fn the_role_of_the_program_makes_tables_in_its_own_database_only() {
     }
     program.execute("delete from mine; drop view yours; drop table mine").await;
     program.close().await;
+}
+
+/// D-05. A lock that somebody keeps for as long as there is patience, in a process that has a thirtieth of it: it ends
+/// with an error that names the lock. When that is gone, the next run goes on as if nothing had been.
+#[cfg(feature = "chaos")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_is_never_given_up_ends_the_run_with_its_name() {
+    let (sim, serving) = kit(few()).await;
+    let mirror = Mirror::new().await;
+    let binary = Binary::of(&mirror, &serving, Api::V4);
+    binary.run(&["sync"]).await.ended_with(0);
+    sim.change(|account| account.import_subscribers(10));
+    let other = mirror.database().await;
+    other.execute(ENGINE.lock_out_writers()).await;
+
+    let ran = binary.clone().set("CHAOS_HASTE", "30").run(&["sync"]).await;
+    let named = match *ENGINE {
+        Engine::Sqlite => "database is locked",
+        Engine::Postgres => "lock timeout",
+        Engine::Mariadb | Engine::Mysql => "Lock wait timeout",
+    };
+    ran.ended_with(3).says(&[named, "not locked by another program"]);
+    ran.tells_one_error();
+    // Of the lock one second, of patience four, and no more than one wait beyond them.
+    assert!(ran.took >= std::time::Duration::from_secs(1), "{:?}", ran.took);
+    assert!(ran.took < std::time::Duration::from_secs(30), "{:?}", ran.took);
+
+    other.execute("rollback").await;
+    binary.run(&["sync"]).await.ended_with(0);
+    Judge::compare(&mirror, &sim, Api::V4, Strictness::Equal).await.agrees();
 }

@@ -141,7 +141,7 @@ async fn listens(running: &mut Running) -> SocketAddr {
     rest.split('/').next().and_then(|addr| addr.parse().ok()).expect("an address")
 }
 
-/// What is counted is what `sync_runs` says, object by object, over failures, retries and records set aside.
+/// What is counted is what `sync_runs` says, object by object, over failures, retries and records set aside.
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_are_well_formed_and_agree_with_sync_runs() {
     for api in Api::VERSIONS {
@@ -217,7 +217,7 @@ async fn metrics_are_well_formed_and_agree_with_sync_runs() {
     }
 }
 
-/// What a run costs is seen while it goes on, and what the schedules do.
+/// What a run costs is seen while it goes on, and what the schedules do.
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_move_while_a_run_is_under_way() {
     let scene = Scene::loaded(few(), Api::V4).await;
@@ -415,6 +415,57 @@ async fn a_hundred_who_ask_at_once_are_answered_while_the_work_goes_on() {
     let (report, _) = tokio::join!(Box::pin(working), asking);
     assert!(report.expect("the session opens").is_complete());
     scene.equals_kit().await;
+}
+
+/// C-05. A load that takes its time at Kit takes hardly longer while a hundred look on, each of them several times a
+/// second until it is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_who_look_on_do_not_hold_up_a_load() {
+    let scene = Scene::loaded(few(), Api::V3).await;
+    let watch = Watch::over(&scene.mirror).await;
+    scene.kit.faults().add(Fault::new(Action::Delay(Duration::from_millis(50))));
+    let names = objects::names();
+    let load = async || {
+        let began = Instant::now();
+        let stop = Stop::default();
+        let loading = scene.mirror.run_watched(
+            &scene.serving,
+            Api::V3,
+            Some(Whole::Load),
+            &names,
+            &stop,
+            &*watch.metrics,
+        );
+        assert!(Box::pin(loading).await.expect("the session opens").is_complete());
+        began.elapsed()
+    };
+    let alone = load().await;
+
+    let over = Stop::default();
+    let looking = join_all((0..100).map(|one: usize| {
+        let (watch, over) = (&watch, &over);
+        async move {
+            let mut answers = 0;
+            // Not all of them in step.
+            tokio::time::sleep(Duration::from_millis(3 * one as u64)).await;
+            while !over.is_requested() {
+                let path = PATHS[(one + answers) % PATHS.len()];
+                assert_eq!(watch.get(path).await.status, 200, "{path}");
+                answers += 1;
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+            answers
+        }
+    }));
+    let loading = async {
+        let watched = load().await;
+        over.request();
+        watched
+    };
+    let (watched, answers) = tokio::join!(loading, looking);
+    assert!(answers.iter().sum::<usize>() >= 100, "{answers:?}");
+    // By itself it waits for Kit; the second is for a machine that is busy with other tests.
+    assert!(watched < alone * 3 / 2 + Duration::from_secs(1), "{watched:?} instead of {alone:?}");
 }
 
 /// C-05, S-10. Those who connect and say nothing, or never end what they say, keep nobody else out for long.

@@ -104,6 +104,13 @@ impl Binary {
         self
     }
 
+    /// Without that variable.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.environment.retain(|(known, _)| known != name);
+        self
+    }
+
     /// Runs it to its end.
     pub async fn run(&self, arguments: &[&str]) -> Ran {
         self.start(arguments).end().await

@@ -30,6 +30,14 @@ async fn inspect(settings: &Settings, points: &mut Points) -> Result<Option<Stor
     }
     let store = Store::open(&place, Access::Existing).await?;
     points.ok("database", format!("{place} answers"));
+    if let Some(weakness) = place.weakness() {
+        points.warning(
+            "tls",
+            format!("{place} is spoken to {weakness}, as database_url asks"),
+            "Leave out sslmode or ssl-mode; an authority of your own is named by sslrootcert=ca.pem (PostgreSQL) or \
+             ssl-ca=ca.pem (MySQL).",
+        );
+    }
     let is_ready = schema(&store, points).await?;
     if let Some(file) = file {
         private(file, points);

@@ -50,7 +50,8 @@ pub(in crate::store) fn failed(dialect: Dialect, what: &str, error: sqlx::Error)
                 Dialect::Mysql => "ssl-ca=ca.pem",
             };
             format!(
-                "{error}. Name the authority that signed it by {authority} in database_url, and the host as it is in it"
+                "{error}. Where an authority of your own signed it, name that by {authority} in database_url; and name the \
+                 host as the certificate does"
             )
         }
         // The driver leaves out what MySQL does for passwords without TLS: that library has a known weakness.

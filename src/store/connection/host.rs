@@ -1,7 +1,8 @@
-//! Whether a database server is this machine or a neighbour in its own private network.
+//! Whether a database server is this machine or a neighbour in its own private network, and in what way less than
+//! TLS with a checked certificate is spoken with one that is neither.
 
 /// Whether what is sent to `host` stays here: a loopback address, or a name without a dot, as containers of one
-/// composition have. Anything else is spoken to over TLS.
+/// composition have. Anything else is spoken to over TLS, and its certificate checked.
 pub(super) fn is_near(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     match host.parse::<std::net::IpAddr>() {
@@ -24,6 +25,30 @@ pub(super) fn is_tls_asked_for(url: &str) -> bool {
 pub(super) fn is_here(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// What a URL asks for that leaves a server elsewhere, or whoever is in between, less sure than it could be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Weakness {
+    /// No TLS.
+    Plain,
+    /// TLS if the server offers it; whoever is in between can leave the offer out.
+    PlainIfRefused,
+    /// TLS with whoever answers.
+    Unchecked,
+    /// TLS with any host that has a certificate of a known authority.
+    AnyName,
+}
+
+impl std::fmt::Display for Weakness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Weakness::Plain => "without TLS",
+            Weakness::PlainIfRefused => "without TLS if that is refused, and with no look at the certificate",
+            Weakness::Unchecked => "over TLS, but with no look at the certificate",
+            Weakness::AnyName => "over TLS, but with no look at the name in the certificate",
+        })
+    }
 }
 
 #[cfg(test)]

@@ -17,11 +17,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::dialect::Dialect;
+use crate::chaos;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Object, Row, Time, Value, time};
 
 /// How long a statement waits for somebody else's lock before it counts as unavailable.
-pub(super) const LOCK_WAIT: Duration = Duration::from_secs(30);
+const LOCK_WAIT: Duration = Duration::from_secs(30);
 /// After how long a silent session of ours is forgotten by the server. When the line is cut so that the server does not
 /// notice, the locks of the transaction under way would otherwise be held for hours, against whoever comes next.
 /// Who holds the lease speaks every fifteen seconds.
@@ -35,6 +36,11 @@ const STATEMENTS_KEPT: usize = 256;
 const STATEMENT_BYTES: usize = 8 << 20;
 /// More bytes than a statement for one row has beside its values.
 const STATEMENT_TEXT: usize = 16 << 10;
+
+/// How long a statement waits for somebody else's lock.
+pub(super) fn lock_wait() -> Duration {
+    chaos::hasty(LOCK_WAIT)
+}
 
 /// What opening may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +103,16 @@ impl Place {
             Way::Sqlite { options, .. } => Some(options.get_filename()),
             Way::Postgres(_) | Way::Mysql(_) => None,
         }
+    }
+
+    /// How a server elsewhere is spoken to, where the URL asks for less than TLS with a certificate that is its own.
+    pub fn weakness(&self) -> Option<String> {
+        let weakness = match &self.way {
+            Way::Sqlite { .. } => None,
+            Way::Postgres(options) => postgres::weakness(options),
+            Way::Mysql(options) => mysql::weakness(options),
+        };
+        weakness.map(|weakness| weakness.to_string())
     }
 
     /// Whether there may be a database: a file that does not exist is none yet, of a server nobody knows before

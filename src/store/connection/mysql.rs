@@ -9,11 +9,13 @@ use std::str::FromStr as _;
 use std::time::Duration;
 use tracing::log::LevelFilter;
 
-use super::{Dialect, FORGOTTEN_AFTER, LOCK_WAIT, STATEMENTS_KEPT, host};
+use super::host::{self, Weakness};
+use super::{Dialect, FORGOTTEN_AFTER, STATEMENTS_KEPT, lock_wait};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Row, Time, Value};
 
-/// Reads a URL. A host that is not this machine is spoken to over TLS unless the URL says otherwise.
+/// Reads a URL. A host that is not this machine is spoken to over TLS, and its certificate checked, unless the URL says
+/// otherwise.
 pub(super) fn options(url: &str) -> Result<MySqlConnectOptions> {
     let options =
         MySqlConnectOptions::from_str(&url.replacen("mariadb://", "mysql://", 1)).map_err(|_| {
@@ -27,7 +29,7 @@ pub(super) fn options(url: &str) -> Result<MySqlConnectOptions> {
     let host = options.get_host().trim_start_matches('[').trim_end_matches(']').to_owned();
     let options = options.host(&host);
     let options = match options.get_socket().is_none() && !host::is_near(options.get_host()) && !says {
-        true => options.ssl_mode(MySqlSslMode::Required),
+        true => options.ssl_mode(MySqlSslMode::VerifyIdentity),
         false => options,
     };
     Ok(options
@@ -41,13 +43,27 @@ pub(super) fn options(url: &str) -> Result<MySqlConnectOptions> {
         .log_slow_statements(LevelFilter::Off, Duration::ZERO))
 }
 
+/// What is missing to TLS with a checked certificate, on the way to a server elsewhere.
+pub(super) fn weakness(options: &MySqlConnectOptions) -> Option<Weakness> {
+    if options.get_socket().is_some() || host::is_near(options.get_host()) {
+        return None;
+    }
+    match options.get_ssl_mode() {
+        MySqlSslMode::Disabled => Some(Weakness::Plain),
+        MySqlSslMode::Preferred => Some(Weakness::PlainIfRefused),
+        MySqlSslMode::Required => Some(Weakness::Unchecked),
+        MySqlSslMode::VerifyCa => Some(Weakness::AnyName),
+        MySqlSslMode::VerifyIdentity => None,
+    }
+}
+
 /// Connects, and sets everything that a server or a user may have set otherwise. With the bytes a statement may
 /// have.
 pub(super) async fn connect(options: &MySqlConnectOptions) -> Result<(MySqlConnection, usize)> {
     let what = "connect to the database";
     let failed = |error| super::failed(Dialect::Mysql, what, error);
     let mut connection = options.connect().await.map_err(failed)?;
-    let (wait, forgotten) = (LOCK_WAIT.as_secs(), FORGOTTEN_AFTER.as_secs());
+    let (wait, forgotten) = (lock_wait().as_secs(), FORGOTTEN_AFTER.as_secs());
     let settings = format!(
         "set session sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_DATE,\
          NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', session time_zone = '+00:00', \
@@ -123,4 +139,37 @@ pub(super) fn cell(row: &MySqlRow, index: usize) -> sqlx::Result<Value> {
             if name == "JSON" { Value::Json(text) } else { Value::Text(text) }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// S-06. The mode that a URL leads to, and what `check` says about it.
+    #[test]
+    fn a_host_elsewhere_has_to_prove_who_it_is_unless_the_url_says_otherwise() {
+        let cases = [
+            ("me@db.example.com/x", "VerifyIdentity", None),
+            ("me@10.0.0.5/x", "VerifyIdentity", None),
+            ("me@[2001:db8::1]/x", "VerifyIdentity", None),
+            ("me@db.example.com/x?ssl-ca=ca.pem", "VerifyIdentity", None),
+            ("me@db.example.com/x?ssl-mode=VERIFY_IDENTITY", "VerifyIdentity", None),
+            ("me@db.example.com/x?ssl-mode=VERIFY_CA", "VerifyCa", Some(Weakness::AnyName)),
+            ("me@db.example.com/x?ssl-mode=REQUIRED", "Required", Some(Weakness::Unchecked)),
+            ("me@db.example.com/x?ssl-mode=preferred", "Preferred", Some(Weakness::PlainIfRefused)),
+            ("me@db.example.com/x?sslmode=disabled", "Disabled", Some(Weakness::Plain)),
+            ("me@localhost/x", "Preferred", None),
+            ("me@[::1]/x", "Preferred", None),
+            ("me@127.0.0.1/x?ssl-mode=VERIFY_IDENTITY", "VerifyIdentity", None),
+            ("me@db/x", "Preferred", None),
+            ("me@db.example.com/x?socket=/run/mysqld.sock", "Preferred", None),
+        ];
+        for scheme in ["mysql", "mariadb"] {
+            for (rest, mode, weak) in cases {
+                let options = options(&format!("{scheme}://{rest}")).expect("a URL");
+                assert_eq!(format!("{:?}", options.get_ssl_mode()), mode, "{rest}");
+                assert_eq!(weakness(&options), weak, "{rest}");
+            }
+        }
+    }
 }

@@ -14,11 +14,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::log::LevelFilter;
 
-use super::{Dialect, FORGOTTEN_AFTER, LOCK_WAIT, host};
+use super::host::{self, Weakness};
+use super::{Dialect, FORGOTTEN_AFTER, lock_wait};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Object, Row, Time, Type, Value};
 
-/// Reads a URL. A host that is not this machine is spoken to over TLS unless the URL says otherwise.
+/// Reads a URL. A host that is not this machine is spoken to over TLS, and its certificate checked, unless the URL says
+/// otherwise.
 pub(super) fn options(url: &str) -> Result<PgConnectOptions> {
     let options = PgConnectOptions::from_str(url).map_err(|_| {
         Error::new(
@@ -26,22 +28,19 @@ pub(super) fn options(url: &str) -> Result<PgConnectOptions> {
             "database_url is not a PostgreSQL URL such as postgres://user:password@host:5432/database",
         )
     })?;
-    let says = host::is_tls_asked_for(url);
     // The driver would look for a host of that name, brackets and all.
     let host = options.get_host().trim_start_matches('[').trim_end_matches(']').to_owned();
     let options = options.host(&host);
-    let options = match (options.get_host(), options.get_ssl_mode()) {
-        (host, PgSslMode::Prefer) if !says && options.get_socket().is_none() => {
-            if host::is_here(host) {
-                // What does not leave the machine needs none, and the driver loses 40 ms a statement by it.
-                options.ssl_mode(PgSslMode::Disable)
-            } else if host::is_near(host) {
-                options
-            } else {
-                options.ssl_mode(PgSslMode::Require)
-            }
-        }
-        _ => options,
+    let options = if host::is_tls_asked_for(url) || options.get_socket().is_some() {
+        options
+    } else if !host::is_near(&host) {
+        // Whatever PGSSLMODE says: less has to be asked for by the URL itself.
+        options.ssl_mode(PgSslMode::VerifyFull)
+    } else if host::is_here(&host) && matches!(options.get_ssl_mode(), PgSslMode::Prefer) {
+        // What does not leave the machine needs none, and the driver loses 40 ms a statement by it.
+        options.ssl_mode(PgSslMode::Disable)
+    } else {
+        options
     };
     Ok(options
         .application_name("kitmirror")
@@ -51,6 +50,21 @@ pub(super) fn options(url: &str) -> Result<PgConnectOptions> {
         .statement_cache_capacity(0)
         .log_statements(LevelFilter::Off)
         .log_slow_statements(LevelFilter::Off, Duration::ZERO))
+}
+
+/// What is missing to TLS with a checked certificate, on the way to a server elsewhere.
+pub(super) fn weakness(options: &PgConnectOptions) -> Option<Weakness> {
+    if options.get_socket().is_some() || host::is_near(options.get_host()) {
+        return None;
+    }
+    match options.get_ssl_mode() {
+        // The driver knows no second try with TLS.
+        PgSslMode::Disable | PgSslMode::Allow => Some(Weakness::Plain),
+        PgSslMode::Prefer => Some(Weakness::PlainIfRefused),
+        PgSslMode::Require => Some(Weakness::Unchecked),
+        PgSslMode::VerifyCa => Some(Weakness::AnyName),
+        PgSslMode::VerifyFull => None,
+    }
 }
 
 /// Connects.
@@ -63,7 +77,7 @@ pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection> 
 
 /// Begins a transaction, `read write` or `read only`, with everything that a session would otherwise be set to.
 pub(super) fn begin(schema: Option<&str>, mode: &str) -> String {
-    let (wait, forgotten) = (LOCK_WAIT.as_millis(), FORGOTTEN_AFTER.as_millis());
+    let (wait, forgotten) = (lock_wait().as_millis(), FORGOTTEN_AFTER.as_millis());
     let path = schema.map_or(String::new(), |schema| {
         format!("; set local search_path to {}", Dialect::Postgres.quoted(schema))
     });
@@ -175,4 +189,40 @@ pub(super) fn cell(row: &PgRow, index: usize) -> sqlx::Result<Value> {
         }
         _ => Value::Text(Arc::from(row.try_get_unchecked::<&str, _>(index)?)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// S-06. The mode that a URL leads to, and what `check` says about it.
+    #[test]
+    fn a_host_elsewhere_has_to_prove_who_it_is_unless_the_url_says_otherwise() {
+        let cases = [
+            ("me@db.example.com/x", "VerifyFull", None),
+            ("me@10.0.0.5/x", "VerifyFull", None),
+            ("me@[2001:db8::1]/x", "VerifyFull", None),
+            ("me@0.0.0.0/x", "VerifyFull", None),
+            ("me@localhost/x?host=db.example.com", "VerifyFull", None),
+            ("me@localhost/x?hostaddr=10.0.0.5", "VerifyFull", None),
+            ("me@db.example.com/x?sslrootcert=ca.pem", "VerifyFull", None),
+            ("me@db.example.com/x?sslmode=verify-full", "VerifyFull", None),
+            ("me@db.example.com/x?sslmode=verify-ca", "VerifyCa", Some(Weakness::AnyName)),
+            ("me@db.example.com/x?sslmode=require", "Require", Some(Weakness::Unchecked)),
+            ("me@db.example.com/x?sslmode=prefer", "Prefer", Some(Weakness::PlainIfRefused)),
+            ("me@db.example.com/x?sslmode=allow", "Allow", Some(Weakness::Plain)),
+            ("me@db.example.com/x?ssl-mode=disable", "Disable", Some(Weakness::Plain)),
+            ("me@localhost/x", "Disable", None),
+            ("me@127.0.0.1/x", "Disable", None),
+            ("me@[::1]/x", "Disable", None),
+            ("me@127.0.0.1/x?sslmode=verify-full", "VerifyFull", None),
+            ("me@db/x", "Prefer", None),
+            ("me@localhost/x?host=/var/run/postgresql", "Prefer", None),
+        ];
+        for (rest, mode, weak) in cases {
+            let options = options(&format!("postgres://{rest}")).expect("a URL");
+            assert_eq!(format!("{:?}", options.get_ssl_mode()), mode, "{rest}");
+            assert_eq!(weakness(&options), weak, "{rest}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::log::LevelFilter;
 
-use super::{Access, LOCK_WAIT, STATEMENTS_KEPT};
+use super::{Access, STATEMENTS_KEPT, lock_wait};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Row, Time, Value, time};
 
@@ -33,7 +33,7 @@ pub(super) async fn connect(
         .create_if_missing(in_memory)
         // FULL: a commit that was answered survives a loss of power.
         .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(LOCK_WAIT)
+        .busy_timeout(lock_wait())
         .foreign_keys(false)
         // Addresses come in no order: each commit of a first load touches pages all over their index. Larger than
         // the defaults (2 MB, 1000 pages), these write a page once for several commits.
