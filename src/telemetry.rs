@@ -248,6 +248,15 @@ mod tests {
     }
 
     #[test]
+    fn names_for_machines_are_left_out_of_text_and_others_are_dim_where_there_is_colour() {
+        let event = || tracing::info!(object.name = "tags", rows = 50, "Wrote page");
+        let plain = logged(event).concat();
+        assert!(plain.ends_with(" rows=50\n") && !plain.contains("object.name"), "{plain:?}");
+        let coloured = logged_with("info", "", LogFormat::Text, true, event).concat();
+        assert!(coloured.ends_with(" \u{1b}[2mrows=\u{1b}[0m50\n"), "{coloured:?}");
+    }
+
+    #[test]
     fn what_a_line_is_within_is_shown_once_somebody_asks_for_detail_and_to_machines_always() {
         let event = || {
             let _object = tracing::info_span!("object", object = %"tags").entered();

@@ -415,6 +415,58 @@ mod tests {
         assert_eq!(*departures(&limiter, 100).await.last().unwrap(), start);
     }
 
+    /// Without a job that is expected, nothing tells that all that will be asked fits into the window.
+    #[tokio::test(start_paused = true)]
+    async fn a_job_that_is_over_does_not_let_what_follows_burst() {
+        let limiter = Limiter::new(120);
+        drop(limiter.expect(3));
+        let left = departures(&limiter, 80).await;
+        assert!(left[79] - left[0] >= Duration::from_secs(9));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_late_is_made_up_for_within_an_interval_and_not_beyond_it() {
+        let limiter = Limiter::new(120);
+        let start = *departures(&limiter, 59).await.last().unwrap();
+        let interval = (WINDOW + BUCKET) / limiter.per_minute();
+        let mut state = limiter.state();
+        assert_eq!(state.take(start), Err(start + interval));
+        assert_eq!(state.take(start + interval * 3 / 2), Ok(()));
+        assert_eq!(state.take(start + interval * 3 / 2), Err(start + interval * 2), "made up for");
+        assert_eq!(state.take(start + interval * 9), Ok(()));
+        assert_eq!(state.take(start + interval * 9), Err(start + interval * 10), "not made up for");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_window_is_forgotten_after_61_seconds_and_is_kept_in_few_buckets() {
+        let limiter = Limiter::new(120);
+        let _job = limiter.expect(117);
+        let start = *departures(&limiter, 117).await.last().unwrap();
+        let mut state = limiter.state();
+        assert_eq!(state.window.len(), 1);
+        assert_eq!(state.take(start + WINDOW), Err(start + WINDOW + BUCKET));
+        assert_eq!(state.take(start + WINDOW + BUCKET), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_program_without_a_memory_counts_a_tenth_of_the_limit_as_sent() {
+        let limiter = Limiter::new(120);
+        limiter.recall_nothing();
+        let _job = limiter.expect(106);
+        let start = Instant::now();
+        assert_eq!(*departures(&limiter, 106).await.last().unwrap(), start);
+        assert!(limiter.state().take(start).is_err());
+    }
+
+    #[test]
+    fn what_is_asked_at_once_and_reserved_at_once_follows_the_limit() {
+        let of = |per_minute| {
+            let limiter = Limiter::new(per_minute);
+            (limiter.per_minute(), limiter.in_flight(), limiter.state().block())
+        };
+        assert_eq!([of(1), of(120), of(600)], [(1, 4, 1), (117, 4, 4), (587, 10, 24)]);
+    }
+
     /// H-01: a requested wait holds for everybody.
     #[tokio::test(start_paused = true)]
     async fn a_pause_stops_everybody() {
@@ -472,7 +524,10 @@ mod tests {
         departures(&limiter, 7).await;
         limiter.settle().await.unwrap();
         let memory = paper.0.lock().unwrap().clone().unwrap();
-        assert_eq!((memory.sent.iter().map(|(_, count)| count).sum::<u32>(), memory.reserved), (7, 0));
+        assert_eq!(
+            (memory.sent.iter().map(|(_, count)| *count).collect::<Vec<_>>(), memory.reserved),
+            (vec![7], 0)
+        );
     }
 
     proptest! {

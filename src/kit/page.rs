@@ -289,6 +289,23 @@ mod tests {
         assert!(read(r#"{"subscribers":[]}"#, NUMBERED).is_err());
     }
 
+    #[test]
+    fn ten_thousand_rows_are_a_page_and_one_more_is_none() {
+        let read = |rows: usize| {
+            let rows = vec!["1"; rows].join(",");
+            read(&format!(r#"{{"subscribers":[{rows}],"pagination":{{"has_next_page":false}}}}"#), CURSOR)
+        };
+        assert_eq!(read(MAX_ROWS).unwrap().listed, MAX_ROWS);
+        let refused = read(MAX_ROWS + 1).unwrap_err();
+        assert_eq!(refused.to_string(), "10001 rows in one answer, more than 10000");
+    }
+
+    #[test]
+    fn what_is_not_json_is_told_by_its_place_and_not_quoted() {
+        let refused = read("{\n  ann@example.com", CURSOR).unwrap_err();
+        assert_eq!(refused.to_string(), "the body is not JSON (line 2, column 3)");
+    }
+
     proptest::proptest! {
         #[test]
         fn any_body_is_a_page_or_an_error_without_a_panic(body in "\\PC{0,200}") {

@@ -190,6 +190,18 @@ mod tests {
     }
 
     #[test]
+    fn a_credential_knows_what_is_to_be_taken_out_and_shows_nothing_of_it() {
+        let secret = || "s&cret".to_owned().into();
+        for (auth, shown) in [
+            (Auth::V3Secret(secret()), "V3Secret(***)"),
+            (Auth::V4Key(secret()), "V4Key(***)"),
+            (Auth::AccessToken(secret()), "AccessToken(***)"),
+        ] {
+            assert_eq!((auth.secret(), format!("{auth:?}").as_str()), ("s&cret", shown));
+        }
+    }
+
+    #[test]
     fn a_page_of_v3_carries_its_secret_in_the_query_and_never_shows_it() {
         let auth = Auth::V3Secret("s&cret".to_owned().into());
         let built = page(

@@ -133,6 +133,13 @@ mod tests {
         }
     }
 
+    #[test]
+    fn patience_and_the_longest_waits_are_what_they_are_said_to_be() {
+        let seconds = |patience: Patience| (patience.unavailable.as_secs(), patience.throttled.as_secs());
+        assert_eq!([seconds(Patience::WORKING), seconds(Patience::FIRST_CONTACT)], [(600, 1800), (8, 180)]);
+        assert_eq!([LONGEST_REQUESTED, LONGEST_UNAVAILABLE].map(|longest| longest.as_secs()), [900, 300]);
+    }
+
     /// H-01.
     #[test]
     fn a_requested_wait_is_obeyed_within_reason() {

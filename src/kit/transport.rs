@@ -260,6 +260,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(60)).await;
         clock.observe(None);
         assert_eq!(clock.now(), Time::from(noon + Duration::from_secs(60)));
+        assert_eq!(clock.told(), Some(clock.now()));
         clock.observe(Some(noon + Duration::from_secs(86_400)));
         assert_eq!(clock.now(), Time::from(noon + Duration::from_secs(60 + 300)));
     }

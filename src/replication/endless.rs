@@ -139,4 +139,34 @@ mod tests {
         let numbered = |_| Place::Numbered { total_pages: Some(1_000_000) };
         assert_eq!(walk(50, None, 2 * MOST_PAGES, numbered), None);
     }
+
+    fn next() -> Place {
+        Place::Cursor { next: Some("a".to_owned()) }
+    }
+
+    #[test]
+    fn ten_empty_pages_in_a_row_are_borne_and_do_not_count_as_one_that_comes_again() {
+        let mut endless = Endless::default();
+        for _ in 0..10 {
+            assert!(!endless.page(&next(), &[], 0, (0, None)).unwrap());
+        }
+        assert!(endless.page(&next(), &[], 0, (0, None)).is_err());
+    }
+
+    #[test]
+    fn a_list_may_show_twice_what_it_announced_and_ten_pages_more() {
+        let read = |read| Endless::default().page(&next(), &[vec![1]], 1, (read, Some(5)));
+        assert!(read(10_010).is_ok() && read(10_011).is_err());
+    }
+
+    #[test]
+    fn what_comes_again_is_counted_until_something_new_comes() {
+        let mut endless = Endless::default();
+        assert!(endless.is_new("a") && !endless.is_new("a") && endless.is_new("b"));
+        let repeated = [1, 1, 1, 2].map(|id| {
+            endless.page(&next(), &[vec![id]], 1, (0, None)).unwrap();
+            endless.repeated()
+        });
+        assert_eq!(repeated, [0, 1, 2, 0]);
+    }
 }

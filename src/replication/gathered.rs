@@ -175,3 +175,71 @@ pub(super) fn met(batch: &Batch, object: &Object) -> Vec<i64> {
     let stored = batch.rows.iter().filter_map(|row| row.key(object).last().copied());
     stored.chain(batch.quarantined.iter().filter_map(Quarantined::id)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Value;
+    use crate::model::objects::TAG_SUBSCRIPTIONS;
+
+    /// A page of so many rows of so many bytes, and a record of so many that could not be stored.
+    fn page(rows: usize, bytes: usize, raw: usize) -> Batch {
+        let row = Row { values: vec![Value::Text("x".repeat(bytes).into())], extra: Value::Text("".into()) };
+        let note = Quarantined {
+            key: Some("42/7".to_owned()),
+            raw: "x".repeat(raw),
+            reason: String::new(),
+            row_kept: false,
+        };
+        Batch { rows: vec![row; rows], quarantined: vec![note], read: rows + 1 }
+    }
+
+    fn gathered(pages: impl IntoIterator<Item = Batch>) -> Gathered {
+        let mut gathered = Gathered::nothing();
+        for page in pages {
+            gathered.add(page, Progress::More { checkpoint: String::new() }, Meanwhile::default());
+        }
+        gathered
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rows_wait_two_seconds_from_the_first_of_their_pages() {
+        let mut some = gathered([]);
+        assert_eq!(some.may_wait(), Some(Duration::MAX));
+        tokio::time::advance(GATHERED_FOR).await;
+        for left in [2, 1] {
+            some.add(page(1, 1, 1), Progress::More { checkpoint: String::new() }, Meanwhile::default());
+            assert_eq!(some.may_wait(), Some(Duration::from_secs(left)));
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(some.may_wait(), None);
+        let mut none = gathered([]);
+        none.is_at(Progress::More { checkpoint: String::new() });
+        assert_eq!(none.may_wait(), Some(GATHERED_FOR), "a position waits as a page does");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_thousand_rows_are_enough_two_thousand_are_full_and_two_megabytes_are_both() {
+        let state = |pages: Vec<Batch>| {
+            let gathered = gathered(pages);
+            (gathered.may_wait().is_none(), gathered.is_full())
+        };
+        assert_eq!(state(vec![page(999, 1, 1)]), (false, false));
+        assert_eq!(state(vec![page(999, 1, 1), page(1, 1, 1)]), (true, false));
+        assert_eq!(state(vec![page(1000, 1, 1), page(1000, 1, 1)]), (true, true));
+        let half = MOST_BYTES / 2;
+        assert_eq!(state(vec![page(1, half - 1, 0), page(1, half, 0)]), (false, false));
+        assert_eq!(state(vec![page(1, half, 0), page(1, half, 0)]), (true, true));
+        assert_eq!(state(vec![page(0, 0, half), page(0, 0, half)]), (true, true));
+    }
+
+    #[test]
+    fn whoever_is_on_a_page_is_met_whether_the_row_is_stored_or_not() {
+        let mut batch = page(0, 0, 0);
+        let id = |at: usize| Value::Int(at as i64 + 1);
+        batch.rows.push(Row { values: (0..8).map(id).collect(), extra: Value::Null });
+        let key = batch.rows[0].key(&TAG_SUBSCRIPTIONS);
+        assert_eq!(met(&batch, &TAG_SUBSCRIPTIONS), [key[1], 7]);
+    }
+}

@@ -548,3 +548,7 @@ impl Pass {
 pub fn promote(seen_max: Option<Time>, ceiling: Time) -> Option<Time> {
     seen_max.map(|seen| seen.min(ceiling))
 }
+
+#[cfg(test)]
+#[path = "pass_tests.rs"]
+mod tests;

@@ -160,3 +160,39 @@ impl Walk {
 pub fn owned(query: &[(&str, &str)]) -> Vec<(String, String)> {
     query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_newest_first_and_forward_becomes_oldest_first_and_backward() {
+        let walk = |order: &str, direction| Walk {
+            query: owned(&[("sort_order", order), ("name", "desc")]),
+            direction,
+            stop: Stop::End,
+            kind: WalkKind::Main,
+        };
+        for (order, direction, again) in [
+            ("desc", Direction::Forward, ("asc", Direction::Backward)),
+            ("asc", Direction::Forward, ("asc", Direction::Forward)),
+            ("desc", Direction::Backward, ("desc", Direction::Forward)),
+        ] {
+            let turned = walk(order, direction).other_way_round();
+            assert_eq!(turned, Walk { kind: WalkKind::Again, ..walk(again.0, again.1) });
+        }
+    }
+
+    #[test]
+    fn a_walk_asks_for_what_its_query_names_with_that_value() {
+        let query = owned(&[("state", "cancelled"), ("page", "1")]);
+        let walk = Walk { query, direction: Direction::Forward, stop: Stop::End, kind: WalkKind::Main };
+        assert!(
+            walk.asks_for(&[("state", "cancelled")])
+                && walk.asks_for(&[("page", "1"), ("state", "cancelled")])
+        );
+        assert!(
+            !walk.asks_for(&[("state", "1")]) && !walk.asks_for(&[("page", "1"), ("other", "cancelled")])
+        );
+    }
+}

@@ -47,6 +47,13 @@ fn with_connection<T>(run: impl FnOnce(&Connection) -> T) -> T {
     })
 }
 
+#[test]
+fn what_commits_did_is_summed_by_kind() {
+    let mut sum = Written { inserted: 1, updated: 2, revived: 3, deleted: 4, quarantined: 5 };
+    sum += Written { inserted: 10, updated: 20, revived: 30, deleted: 40, quarantined: 50 };
+    assert_eq!(sum, Written { inserted: 11, updated: 22, revived: 33, deleted: 44, quarantined: 55 });
+}
+
 proptest! {
     /// D01, D02: of each key there is one row, the latest, of equal times the last; and keys are in order.
     #[test]

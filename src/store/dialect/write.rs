@@ -200,3 +200,46 @@ fn mysql(object: &Object, parts: &[Part], rows: usize) -> String {
         set.join(", "),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::objects::SUBSCRIBERS;
+
+    #[test]
+    fn a_key_that_is_taken_leaves_what_is_there_where_nothing_is_updated() {
+        let one = |dialect: Dialect, updated: &[&str]| {
+            dialect.insert_or_update("t", &[("a", "?"), ("b", "now()")], &["a"], updated)
+        };
+        let insert = r#"insert into t ("a", "b") values (?, now()) on"#;
+        for dialect in [Dialect::Sqlite, Dialect::Postgres] {
+            assert_eq!(one(dialect, &[]), format!(r#"{insert} conflict ("a") do nothing"#));
+            let update = format!(r#"{insert} conflict ("a") do update set "b" = excluded."b""#);
+            assert_eq!(one(dialect, &["b"]), update);
+        }
+        assert_eq!(one(Dialect::Mysql, &[]), format!(r#"{insert} duplicate key update "a" = "a""#));
+        assert_eq!(
+            one(Dialect::Mysql, &["b"]),
+            format!(r#"{insert} duplicate key update "b" = values("b")"#)
+        );
+    }
+
+    #[test]
+    fn texts_are_compared_to_the_byte_json_is_cast_and_keys_are_never_set() {
+        let present: Vec<usize> = (0..SUBSCRIBERS.columns.len()).collect();
+        let upsert = |dialect: Dialect| dialect.upsert(&SUBSCRIBERS, &present, 1, true);
+        let mysql = upsert(Dialect::Mysql);
+        assert!(
+            mysql.contains(r#"cast("subscribers"."state" as binary) <=> cast(values("state") as binary)"#)
+        );
+        assert!(mysql.contains(r#""subscribers"."created_at" <=> values("created_at")"#));
+        let postgres = upsert(Dialect::Postgres);
+        assert!(
+            postgres.contains(r#"cast(a."fields" as jsonb) as "fields""#)
+                && postgres.contains(r#" a."state","#)
+        );
+        for text in [mysql, postgres, upsert(Dialect::Sqlite)] {
+            assert!(text.contains(r#""state" = "#) && !text.contains(r#" "id" = "#), "{text}");
+        }
+    }
+}
