@@ -172,6 +172,7 @@ mod tests {
             direction,
             stop: Stop::End,
             kind: WalkKind::Main,
+            repeated: 0,
         };
         for (order, direction, again) in [
             ("desc", Direction::Forward, ("asc", Direction::Backward)),
@@ -186,7 +187,8 @@ mod tests {
     #[test]
     fn a_walk_asks_for_what_its_query_names_with_that_value() {
         let query = owned(&[("state", "cancelled"), ("page", "1")]);
-        let walk = Walk { query, direction: Direction::Forward, stop: Stop::End, kind: WalkKind::Main };
+        let walk =
+            Walk { query, direction: Direction::Forward, stop: Stop::End, kind: WalkKind::Main, repeated: 0 };
         assert!(
             walk.asks_for(&[("state", "cancelled")])
                 && walk.asks_for(&[("page", "1"), ("state", "cancelled")])
