@@ -69,11 +69,13 @@ impl Plan {
     pub(super) async fn run(self, global: &Global) -> Outcome {
         let settings = global.settings(true)?.settings;
         let kit = service::client(&settings)?;
+        // Of the run to come: half of it is left to a kitmirror at work while this one asks.
+        let per_minute = kit.limiter().per_minute();
         let store = service::existing(&service::place(&settings)?).await?;
         if let Some(store) = &store {
             service::attach_limiter(&kit, store).await?;
         }
-        let planned = self.survey(&settings, &kit, store.as_ref()).await;
+        let planned = self.survey(&settings, &kit, store.as_ref(), per_minute).await;
         if let Err(error) = kit.limiter().settle().await {
             tracing::debug!("Could not write down what was sent: {}", error.one_line());
         }
@@ -94,6 +96,7 @@ impl Plan {
         settings: &Settings,
         kit: &KitClient,
         store: Option<&Store>,
+        per_minute: u32,
     ) -> Result<Planned, Error> {
         let meter = Meter::default();
         let account = kit.account(Patience::FIRST_CONTACT, &meter).await?;
@@ -117,7 +120,6 @@ impl Plan {
         };
         let objects = survey.run().await?;
         let total = objects.iter().map(|object| object.cost).sum::<Cost>() + ACCOUNT;
-        let per_minute = kit.limiter().per_minute();
         Ok(Planned {
             account,
             version: kit.version().name(),

@@ -241,7 +241,8 @@ impl State {
     fn decide(&mut self, now: Instant) {
         self.forget(now);
         let before = u64::from(self.used).saturating_sub(self.sent);
-        self.burst = self.expected > 0 && before + self.expected <= u64::from(self.cap);
+        let narrowed = self.narrowed_until.is_some_and(|until| until > now);
+        self.burst = self.expected > 0 && before + self.expected <= u64::from(self.cap) && !narrowed;
     }
 
     fn take(&mut self, now: Instant) -> Result<(), Instant> {

@@ -145,6 +145,9 @@ impl Reading<'_> {
         };
         let mut pass = Pass::open(&terms, self.partition.state.as_ref());
         self.unwritten = !pass.is_resumed();
+        if let (Some(job), true) = (self.cx.job, pass.is_resumed()) {
+            job.raise(pass.pages_left());
+        }
         let mapping = Mapping::new(terms.object, terms.endpoint, terms.version, terms.partition);
         let mut gathered = Gathered::nothing();
         loop {
@@ -208,7 +211,7 @@ impl Reading<'_> {
                 batch: &batch,
                 seen,
             };
-            if let (Some(job), true) = (self.cx.job, pass.is_at_the_first_page()) {
+            if let (Some(job), true) = (self.cx.job, pass.shows_its_length()) {
                 job.raise(page.others());
             }
             let progress = pass.absorb(&turn)?;

@@ -328,9 +328,17 @@ impl Pass {
         (self.leg.total, self.leg.records)
     }
 
-    /// Whether the next page is the first one of a walk.
-    pub fn is_at_the_first_page(&self) -> bool {
-        self.next == Position::First
+    /// Whether the next page is the first one of a walk that goes on to the end of its list.
+    pub fn shows_its_length(&self) -> bool {
+        self.next == Position::First && self.walk().stop == Stop::End
+    }
+
+    /// Pages that a resumed walk has before it, or very many where nothing is known.
+    pub fn pages_left(&self) -> u64 {
+        match self.leg.total {
+            Some(total) => total.saturating_sub(self.leg.records).div_ceil(self.leg.largest.max(1) as u64),
+            None => u64::from(u32::MAX),
+        }
     }
 
     fn walk(&self) -> &Walk {

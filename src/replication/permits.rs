@@ -4,8 +4,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::plan::Mode;
 
-/// Permits to read a list. Lists that are read as a whole have theirs, so that loads and reconciles of hours, or lists
-/// that Kit does not answer for, keep nobody waiting who only wants what is new.
+/// Permits to read a list. Lists that are read as a whole have theirs, so that loads and reconciles of hours keep nobody
+/// waiting who only wants what is new.
 #[derive(Debug)]
 pub struct Permits {
     whole: Semaphore,

@@ -40,7 +40,7 @@ pub struct ObjectPlan {
     pub fingerprint: String,
     /// In the order of reading: those never completed first, then those that waited longest, so that no
     /// parent starves when a cycle takes longer than its schedule. Of those that waited equally long the longest first, so
-    /// that it is not the last to end.
+    /// that it is not the last to end. Those that failed the last time come behind all others, who are not to wait for them.
     pub partitions: Vec<PartitionPlan>,
     /// The greatest mode in which a partition is read.
     pub mode: Mode,
@@ -152,7 +152,8 @@ pub fn object(
     }
     partitions.sort_by_key(|partition| {
         let completed = partition.state.as_ref().and_then(|state| state.completed_at);
-        (completed, Reverse(partition.counted))
+        let failed = partition.state.as_ref().is_some_and(|state| state.failed);
+        (failed, completed, Reverse(partition.counted))
     });
     let mode = partitions.iter().map(|partition| partition.mode(&fingerprint)).max();
     let mode = mode.unwrap_or(Mode::Incremental);

@@ -132,7 +132,11 @@ impl Context<'_> {
             return false;
         }
         *before += 1;
-        self.kit.account(Patience::FIRST_CONTACT, meter).await.is_ok()
+        tokio::select! {
+            biased;
+            () = self.stop.requested() => false,
+            asked = self.kit.account(Patience::FIRST_CONTACT, meter) => asked.is_ok(),
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use crate::error::{Error, Kind, Result};
 use crate::model::Object;
 use crate::store::{Outcome, Swept};
 
-/// So many refused or unanswered parents, and none that was read, mean that it is the object as a whole. One alone does
+/// So many refused parents, and none that was read, mean that it is the object as a whole; so do as many in a row that
+/// are not answered. One alone does
 /// not keep the others from being read.
 const REFUSALS: usize = 3;
 
@@ -23,7 +24,7 @@ pub(super) struct Tally {
     pub(super) read: usize,
     /// Partitions that Kit refuses to this account.
     pub(super) refused: usize,
-    /// Partitions that Kit does not answer for, while it answers for others.
+    /// Partitions in a row that Kit does not answer for, while it answers for the account.
     unanswered: usize,
     /// The first refusal has made somebody ask whether it is the key that Kit refuses.
     key_doubted: bool,
@@ -43,6 +44,7 @@ impl Tally {
                 self.brought.records += brought.records;
                 self.brought.written += brought.written;
                 self.read += 1;
+                self.unanswered = 0;
                 if let Some(held) = brought.held {
                     self.held += held.count;
                     self.first.get_or_insert_with(|| held.error().about(subject(object, partition)));
@@ -78,7 +80,7 @@ impl Tally {
 
     /// Whether there is no point in beginning another partition.
     pub(super) fn is_over(&self, cx: &Context<'_>) -> bool {
-        let refused = self.read == 0 && (self.refused >= REFUSALS || self.unanswered >= REFUSALS);
+        let refused = (self.read == 0 && self.refused >= REFUSALS) || self.unanswered >= REFUSALS;
         self.fatal.is_some() || refused || self.stopped || cx.stop.is_requested()
     }
 

@@ -76,8 +76,8 @@ pub(super) async fn write(
     Ok((written, refused))
 }
 
-/// In the order of keys, so that concurrent writers meet rows in one order. Of equal keys the one with the latest time
-/// wins, for Kit may list a person twice who went through a sequence twice; of equal times the last.
+/// In the order of keys, so that concurrent writers meet rows in one order. Of equal keys in a commit the one with the
+/// latest time wins, for Kit may list a person twice who went through a sequence twice; of equal times the last.
 fn latest_of_each_key<'r>(object: &Object, rows: &'r [Row]) -> Vec<&'r Row> {
     let positions: Vec<usize> = object.key_indexes().collect();
     let key = |row: &Row| -> Option<Key> {

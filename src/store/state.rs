@@ -31,6 +31,8 @@ pub struct State {
     pub counted: Option<i64>,
     /// When a pass first was complete with that count, by our clock.
     pub counted_since: Option<Time>,
+    /// Whether the last attempt to read it failed.
+    pub failed: bool,
 }
 
 /// What a complete pass did about rows that it did not meet.
@@ -67,7 +69,7 @@ pub enum Progress {
 }
 
 const STATE: &str = "select \"partition\", watermark, began_at, completed_at, checkpoint, fingerprint, \"rows\", full_requested_at, reconcile_requested_at, reconciled_at, \
-                     counted, counted_since \
+                     counted, counted_since, last_error \
                      from sync_state where object = ?";
 
 fn state_of(row: &Cells) -> State {
@@ -84,6 +86,7 @@ fn state_of(row: &Cells) -> State {
         reconciled_at: row.time(9),
         counted: row.int(10),
         counted_since: row.time(11),
+        failed: row.text(12).is_some(),
     }
 }
 
@@ -202,8 +205,17 @@ pub(super) async fn reload(connection: &mut Connection, object: &str, now: Time)
     ensure(connection, object, "").await?;
     let sql = "update sync_state set \"rows\" = 0, checkpoint = null where object = ?";
     connection.run("write sync_state", sql, &[text(object)]).await?;
+    let now = after_all_passes(connection, object, now).await?;
     let sql = "update sync_state set full_requested_at = ? where object = ? and \"partition\" = ''";
     connection.run("write sync_state", sql, &[Value::Time(now), text(object)]).await.map(drop)
+}
+
+/// Now, or as soon after whatever was read so far, should the clock have been set back since.
+async fn after_all_passes(connection: &mut Connection, object: &str, now: Time) -> Result<Time> {
+    let sql = "select max(completed_at) from sync_state where object = ?";
+    let rows = connection.rows("read sync_state", sql, &[text(object)]).await?;
+    let latest = rows.first().and_then(|row| row.time(0));
+    Ok(latest.map_or(now, |latest| now.max(latest + chrono::TimeDelta::milliseconds(1))))
 }
 
 /// A pass over everything that somebody asks for.
@@ -231,11 +243,7 @@ pub(super) async fn request(
     let sql = format!(
         "update sync_state set {column} = ? where object = ? and \"partition\" = '' and ({column} is null or {column} < ?)"
     );
-    // Later than whatever was read so far, even if the clock was set back since.
-    let sql_latest = "select max(completed_at) from sync_state where object = ?";
-    let rows = connection.rows("read sync_state", sql_latest, &[text(object)]).await?;
-    let latest = rows.first().and_then(|row| row.time(0));
-    let now = latest.map_or(now, |latest| now.max(latest + chrono::TimeDelta::milliseconds(1)));
+    let now = after_all_passes(connection, object, now).await?;
     let day_ago = now - chrono::TimeDelta::days(1);
     connection
         .run("write sync_state", &sql, &[Value::Time(now), text(object), Value::Time(day_ago)])

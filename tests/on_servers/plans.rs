@@ -76,8 +76,9 @@ async fn carried_out(seed: u64) {
     for words in [&["sync"][..], &["sync", "--reconcile"]] {
         sim.clock().advance(TimeDelta::hours(2));
         let ran = binary.run(words).await;
-        // Some are gone in such numbers that somebody is to look: that is no loss.
-        assert!(matches!(ran.code, 0 | 5), "plan {seed}: {}", ran.output());
+        // Some may be gone in such numbers that somebody is to look: that is no loss.
+        let held = ran.code == 5 && ran.output().contains("were not met and are left as they are");
+        assert!(ran.code == 0 || held, "plan {seed}: {}", ran.output());
     }
     let judge = Judge::compare(&mirror, &sim, api, Strictness::Mirrored).await;
     assert!(judge.differences().is_empty(), "plan {seed}: {:#?}", judge.differences().first());
