@@ -487,6 +487,14 @@ mod tests {
         assert!(busiest_minute(&left) <= 59, "{}", busiest_minute(&left));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn beside_somebody_else_half_of_the_limit_is_used() {
+        let limiter = Limiter::new(120);
+        limiter.leave_half();
+        let left = departures(&limiter, 200).await;
+        assert!(busiest_minute(&left) <= 59, "{}", busiest_minute(&left));
+    }
+
     #[derive(Default)]
     struct Paper(Mutex<Option<Memory>>);
 

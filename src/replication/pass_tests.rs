@@ -182,6 +182,47 @@ fn a_resumed_cursor_that_is_answered_with_page_1_or_nothing_begins_again() {
     }
 }
 
+/// M13.
+#[test]
+fn a_cursor_that_waited_for_more_than_two_minutes_and_brings_nothing_begins_again_three_times() {
+    let mut reader = Reader::of(&SUBSCRIBERS, V4, Mode::Full);
+    let mut minutes = 0;
+    for time in 1..=4 {
+        reader.ids(&cursor("a"), 9, 1..4).unwrap();
+        minutes += 3;
+        reader.terms.now = at(minutes);
+        let behind = reader.ids(&LAST, 9, 4..4);
+        assert_eq!(behind.is_err(), time == 4, "{time}");
+    }
+    let mut prompt = Reader::of(&SUBSCRIBERS, V4, Mode::Full);
+    prompt.ids(&cursor("a"), 3, 1..4).unwrap();
+    prompt.terms.now = at(2);
+    assert!(is_done(prompt.ids(&LAST, 3, 4..4)), "an end is an end");
+}
+
+/// kit-api §16.9.
+#[test]
+fn a_list_that_has_become_much_shorter_is_gone_on_with_from_its_new_end() {
+    let mut reader = Reader::of(&SUBSCRIBERS, V3, Mode::Full);
+    let of = |pages| Place::Numbered { total_pages: Some(pages) };
+    reader.ids(&of(400), 20_000, 1..51).unwrap();
+    assert_eq!(reader.pass.request().position, Position::Number(400));
+    reader.ids(&of(180), 9_000, 0..0).unwrap();
+    assert_eq!(reader.pass.request().position, Position::Number(180));
+}
+
+#[test]
+fn a_short_list_that_does_not_hold_still_is_read_back_again_three_times() {
+    let mut reader = Reader::of(&SUBSCRIBERS, V3, Mode::Full);
+    let mut total = 100;
+    let walks = (1..10).find(|_| {
+        reader.ids(&OF_TWO, total, 1..51).unwrap();
+        total += 1;
+        is_done(reader.ids(&OF_TWO, total, 51..101))
+    });
+    assert_eq!(walks, Some(5), "there, and again, and three times back");
+}
+
 #[test]
 fn a_refused_place_begins_the_pass_again_three_times_and_a_refused_beginning_is_an_error() {
     let refused = || Error::new(Kind::SourceBadRequest, "no such place");

@@ -246,6 +246,22 @@ mod tests {
         assert_eq!((skipped(&roster, "forms"), skipped(&roster, "tags")), (1, 2));
     }
 
+    /// Both write the rows of people.
+    #[test]
+    fn subscribers_wait_for_cancelled_ones_that_are_being_read() {
+        let chosen = [
+            ("KITMIRROR_OBJECTS", "subscribers,cancelled_subscribers"),
+            ("KITMIRROR_RECONCILE_SCHEDULE", "never"),
+        ];
+        let mut roster = roster(None, "10:01:00", &chosen);
+        assert_eq!(names(roster.take()), ["subscribers", "cancelled_subscribers"]);
+        roster.done("subscribers");
+        roster.look(at("10:15:00"));
+        assert_eq!(names(roster.take()), [""; 0]);
+        roster.done("cancelled_subscribers");
+        assert_eq!(names(roster.take()), ["subscribers"]);
+    }
+
     #[test]
     fn a_child_brings_its_parent_and_waits_for_it_where_it_is_being_read() {
         let schedules = [
