@@ -653,7 +653,7 @@ async fn a_pass_resumed_after_its_cursor_expired_reads_everything() {
     }
 }
 
-/// M13. A cursor that expires while its page is being written.
+/// M13. A cursor that expires while Kit does not answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cursor_that_expires_within_a_pass_begins_the_pass_again() {
     for answer in STALE {
@@ -664,7 +664,8 @@ async fn a_cursor_that_expires_within_a_pass_begins_the_pass_again() {
             modes.stale_cursor = answer;
         });
         let clock = scene.kit.clock().clone();
-        scene.kit.after_request("/v4/subscribers", 3, move |_| clock.advance(TimeDelta::minutes(3)));
+        scene.kit.faults().add(Fault::status(503).on("/v4/subscribers").nth(4));
+        scene.kit.after_request("/v4/subscribers", 4, move |_| clock.advance(TimeDelta::minutes(3)));
         // Alone: the time that others are told would be taken for that of its pages.
         let report = scene.try_objects(&["subscribers"]).await;
         assert!(report.is_complete(), "{answer:?}: {report:#?}");
