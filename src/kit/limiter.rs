@@ -241,8 +241,13 @@ impl State {
     fn decide(&mut self, now: Instant) {
         self.forget(now);
         let before = u64::from(self.used).saturating_sub(self.sent);
-        let narrowed = self.narrowed_until.is_some_and(|until| until > now);
-        self.burst = self.expected > 0 && before + self.expected <= u64::from(self.cap) && !narrowed;
+        let fits = self.expected > 0 && before + self.expected <= u64::from(self.cap);
+        self.burst = fits && !self.is_narrowed(now);
+    }
+
+    /// Whether half of the window is left to others.
+    fn is_narrowed(&self, now: Instant) -> bool {
+        self.narrowed_until.is_some_and(|until| until > now)
     }
 
     fn take(&mut self, now: Instant) -> Result<(), Instant> {
@@ -250,8 +255,7 @@ impl State {
             return Err(until);
         }
         self.forget(now);
-        let narrowed = self.narrowed_until.is_some_and(|until| until > now);
-        let cap = if narrowed { self.cap.div_ceil(2) } else { self.cap };
+        let cap = if self.is_narrowed(now) { self.cap.div_ceil(2) } else { self.cap };
         if self.used >= cap {
             let oldest = self.window.front().map_or(now, |(start, _)| *start);
             return Err(oldest + WINDOW + BUCKET);

@@ -12,7 +12,7 @@ use super::progress::Observer;
 use super::reconcile::Held;
 use super::stop::Stop;
 use crate::error::{Error, Kind, Result};
-use crate::kit::{Expected, KitClient, Meter, Page};
+use crate::kit::{Account, Expected, KitClient, Meter, Page, Patience};
 use crate::model::record::Record;
 use crate::model::row::Mapping;
 use crate::model::{Batch, Endpoint, From};
@@ -48,6 +48,25 @@ pub struct Context<'c> {
     pub plain_lists_show_everybody: &'c AtomicBool,
     /// How many people whom lists of members may hide may still be asked for one by one, in this run as a whole.
     pub look_ups_left: &'c AtomicU64,
+}
+
+impl Context<'_> {
+    /// The run turns out to need so many requests more.
+    pub(super) fn needs(&self, more: u64) {
+        if let Some(job) = self.job {
+            job.raise(more);
+        }
+    }
+
+    /// Asks for the account, to tell whether Kit does not answer at all, or not for what was asked before. Nothing comes
+    /// back when somebody asks us to stop meanwhile.
+    pub(super) async fn account(&self, meter: &Meter) -> Option<Result<Account>> {
+        tokio::select! {
+            biased;
+            () = self.stop.requested() => None,
+            asked = self.kit.account(Patience::FIRST_CONTACT, meter) => Some(asked),
+        }
+    }
 }
 
 /// How the reading of a partition ended.
@@ -145,8 +164,8 @@ impl Reading<'_> {
         };
         let mut pass = Pass::open(&terms, self.partition.state.as_ref());
         self.unwritten = !pass.is_resumed();
-        if let (Some(job), true) = (self.cx.job, pass.is_resumed()) {
-            job.raise(pass.pages_left());
+        if pass.is_resumed() {
+            self.cx.needs(pass.pages_left());
         }
         let mapping = Mapping::new(terms.object, terms.endpoint, terms.version, terms.partition);
         let mut gathered = Gathered::nothing();
@@ -211,8 +230,8 @@ impl Reading<'_> {
                 batch: &batch,
                 seen,
             };
-            if let (Some(job), true) = (self.cx.job, pass.shows_its_length()) {
-                job.raise(page.others());
+            if pass.shows_its_length() {
+                self.cx.needs(page.others());
             }
             let progress = pass.absorb(&turn)?;
             drop(page);

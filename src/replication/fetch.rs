@@ -49,9 +49,7 @@ async fn completed(
     };
     let known = &known;
     let stubs: Vec<(String, Option<i64>)> = page.records().map(str::to_owned).zip(ids).collect();
-    if let Some(job) = cx.job {
-        job.raise(stubs.iter().filter(|(_, id)| id.is_some_and(|id| !known.contains(&id))).count() as u64);
-    }
+    cx.needs(stubs.iter().filter(|(_, id)| id.is_some_and(|id| !known.contains(&id))).count() as u64);
     let whole: Vec<Option<String>> = futures_util::stream::iter(stubs)
         .map(|(stub, id)| async move {
             match id {

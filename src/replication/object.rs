@@ -10,7 +10,7 @@ use super::tally::Tally;
 use super::{ObjectReport, lock};
 use crate::chaos::{self, Place};
 use crate::error::{Error, Kind, Result};
-use crate::kit::{Meter, Patience};
+use crate::kit::Meter;
 use crate::model::Object;
 use crate::store::{Counts, Outcome};
 
@@ -29,9 +29,7 @@ pub(super) async fn read(
     chaos::reach(Place::RunBegun).await;
     cx.observer.object_started(object.name, plan.partitions.len(), &meter);
     let tally = Mutex::new(Tally::default());
-    if let Some(job) = cx.job {
-        job.raise(plan.lists_read(Mode::Full));
-    }
+    cx.needs(plan.lists_read(Mode::Full));
     partitions(cx, plan, &plan.partitions, run, &meter, &tally).await;
     if !lock(&tally).hidden_left.is_empty() && !lock(&tally).is_over(cx) {
         let again = std::mem::take(&mut lock(&tally).hidden_left);
@@ -146,14 +144,9 @@ async fn partitions(
 
 /// Is it this list that Kit refuses or does not answer for, or everything? The account request tells them apart.
 async fn judged(cx: &Context<'_>, meter: &Meter, error: Error) -> Error {
-    let asked = tokio::select! {
-        biased;
-        () = cx.stop.requested() => return error,
-        asked = cx.kit.account(Patience::FIRST_CONTACT, meter) => asked,
-    };
-    match (error.kind(), asked) {
-        (Kind::SourceRefused, Err(asked)) if asked.kind() == Kind::SourceRejectedKey => asked,
-        (Kind::SourceUnavailable, Ok(_)) => {
+    match (error.kind(), cx.account(meter).await) {
+        (Kind::SourceRefused, Some(Err(asked))) if asked.kind() == Kind::SourceRejectedKey => asked,
+        (Kind::SourceUnavailable, Some(Ok(_))) => {
             Error::new(Kind::SourceListUnavailable, "Kit answers, but not for this list").because(error)
         }
         _ => error,

@@ -13,7 +13,7 @@ use super::extractor::{Context, Ended, Reading};
 use super::gathered::{Gathered, met};
 use super::pass::Pass;
 use crate::error::{Error, Kind, Result};
-use crate::kit::{Meter, Patience};
+use crate::kit::Meter;
 use crate::model::row::Mapping;
 use crate::model::{Gone, objects};
 use crate::store::{Members, Met, Search, Swept};
@@ -132,11 +132,7 @@ impl Context<'_> {
             return false;
         }
         *before += 1;
-        tokio::select! {
-            biased;
-            () = self.stop.requested() => false,
-            asked = self.kit.account(Patience::FIRST_CONTACT, meter) => asked.is_ok(),
-        }
+        self.account(meter).await.is_some_and(|asked| asked.is_ok())
     }
 }
 

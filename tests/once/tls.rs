@@ -19,16 +19,7 @@ const SERVERS: [(Server, &str, &str, &str, &str); 2] = [
 async fn a_database_elsewhere_whose_certificate_is_not_in_order_is_refused() {
     let (_sim, serving) = kit(few()).await;
     let (serving, authority) = (&serving, Authority::new());
-    let flaws = [
-        Flaw::SelfSigned,
-        Flaw::UnknownIssuer,
-        Flaw::Expired,
-        Flaw::NotYetValid,
-        Flaw::OtherHost,
-        Flaw::ForClients,
-        Flaw::None,
-    ];
-    let cases = SERVERS.into_iter().flat_map(|case| flaws.map(|flaw| (case, flaw)));
+    let cases = SERVERS.into_iter().flat_map(|case| Flaw::ALL.map(|flaw| (case, flaw)));
     join_all(cases.map(|((server, scheme, roots, ..), flaw)| {
         let database = authority.database(server, ELSEWHERE, Some(flaw));
         let pem = authority.pem.clone();

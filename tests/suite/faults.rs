@@ -230,16 +230,7 @@ async fn a_host_that_is_gone_for_a_moment_is_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_is_not_in_order_is_refused() {
     let authority = Authority::new();
-    let flaws = [
-        Flaw::SelfSigned,
-        Flaw::UnknownIssuer,
-        Flaw::Expired,
-        Flaw::NotYetValid,
-        Flaw::OtherHost,
-        Flaw::ForClients,
-        Flaw::None,
-    ];
-    join_all(flaws.map(|flaw| {
+    join_all(Flaw::ALL.map(|flaw| {
         let address = authority.host(flaw);
         let roots = authority.pem.clone();
         async move {

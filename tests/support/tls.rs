@@ -20,6 +20,19 @@ pub enum Flaw {
     ForClients,
 }
 
+impl Flaw {
+    /// All of them, and none.
+    pub const ALL: [Flaw; 7] = [
+        Flaw::SelfSigned,
+        Flaw::UnknownIssuer,
+        Flaw::Expired,
+        Flaw::NotYetValid,
+        Flaw::OtherHost,
+        Flaw::ForClients,
+        Flaw::None,
+    ];
+}
+
 /// An authority that issues certificates.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
