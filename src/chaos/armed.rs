@@ -18,6 +18,8 @@ use super::{Bug, Place};
 pub enum Order {
     /// Nothing.
     Go,
+    /// It takes so long: only where no database is waited for in place.
+    Wait(Duration),
     /// The process dies: whoever comes here never comes back.
     Die,
     /// The line to the database breaks, where there is one.
@@ -71,8 +73,10 @@ pub(crate) async fn reach(place: Place) {
 
 /// The same where something may have been written or not: a process dies here only when something was.
 pub(crate) async fn reach_with(place: Place, something: bool) {
-    if order(place, something) == Order::Die {
-        std::future::pending::<()>().await;
+    match order(place, something) {
+        Order::Go | Order::Break => {}
+        Order::Wait(time) => tokio::time::sleep(time).await,
+        Order::Die => std::future::pending().await,
     }
 }
 
@@ -82,7 +86,7 @@ pub(crate) async fn reach_with(place: Place, something: bool) {
 /// A connection that was reset.
 pub(crate) async fn breaks(place: Place) -> io::Result<()> {
     match order(place, true) {
-        Order::Go => Ok(()),
+        Order::Go | Order::Wait(_) => Ok(()),
         Order::Die => std::future::pending().await,
         Order::Break => Err(io::ErrorKind::ConnectionReset.into()),
     }

@@ -35,6 +35,8 @@ places! {
     AnswerRead = "answer-read",
     /// A page was understood.
     PageParsed = "page-parsed",
+    /// A transaction is about to begin, with a database that may be slow.
+    BeginDue = "begin-due",
     /// A transaction has begun.
     Begun = "begun",
     /// It was found to be within the lease.

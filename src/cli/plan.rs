@@ -18,9 +18,9 @@ use crate::store::Store;
 
 /// Says how many requests, minutes and rows the next run will take.
 ///
-/// What the mirror knows is not asked again, so the plan of an incremental run takes one request. The plan
-/// of a full load asks Kit how long the lists are: with API v4 a few requests, with v3 one per list.
-/// Nothing is written, and no mirror is made.
+/// Planning an incremental run takes one request, since the mirror knows the rest. Planning a full load
+/// asks Kit how long the lists are: a few requests with API v4, one per list with v3.
+/// No mirror is made; requests are noted in an existing one, to count against the rate limit.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -29,7 +29,7 @@ Examples:
   kitmirror plan --object tag_subscriptions
   kitmirror plan --json | jq .total.requests")]
 pub struct Plan {
-    /// As if everything were to be read again
+    /// Plan a full load
     #[arg(long)]
     full: bool,
     /// Only this object (and the list its parents are in); may be given more than once
@@ -237,6 +237,8 @@ fn shown(cost: Cost) -> String {
     }
 }
 
+/// Of minutes none that has begun is left out.
 fn time(seconds: u64) -> String {
+    let seconds = if seconds < 60 { seconds } else { seconds.next_multiple_of(60) };
     output::duration(i64::try_from(seconds).unwrap_or(i64::MAX))
 }

@@ -1,6 +1,7 @@
 //! One limiter per credential, shared by everything that asks Kit: never more than the limit in any
 //! rolling 60 s, over restarts too. What may have been sent is written down *before* it is sent, in
-//! small reservations, so a crash loop cannot exceed a limit that each life by itself obeys.
+//! small reservations, so a crash loop cannot exceed a limit that each life by itself obeys. The next one is written
+//! while requests use up the last, so that nobody waits for a database that is busy.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -8,10 +9,11 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::turns::{Precedence, Turns};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::model::time;
 
 /// Kit's window is 60 s; the spare second covers requests that arrive in another rhythm than they left.
@@ -20,6 +22,9 @@ const WINDOW: Duration = Duration::from_secs(61);
 const BUCKET: Duration = Duration::from_millis(100);
 /// How long the window is halved after a 429 that did not say how long to wait: somebody else uses the key.
 const NARROWED_FOR: Duration = Duration::from_secs(5 * 60);
+
+/// How late a request may be, for a slow answer or an entry in the ledger, for the next ones to make up for it.
+const MADE_UP: Duration = Duration::from_secs(1);
 
 /// Whoever watches a program that does nothing for longer than this wants to know why.
 const WORTH_A_LINE: Duration = Duration::from_secs(5);
@@ -44,6 +49,8 @@ pub struct Limiter {
     turns: Turns,
     state: Mutex<State>,
     ledger: Mutex<Option<Arc<dyn Ledger>>>,
+    /// The entry that is being written. One at a time: what an older one says must not outlast a younger one.
+    entry: tokio::sync::Mutex<Option<JoinHandle<Result<()>>>>,
 }
 
 #[derive(Debug)]
@@ -71,19 +78,9 @@ impl Limiter {
         let cap = per_minute.saturating_sub(per_minute.div_ceil(48)).max(1);
         Limiter {
             turns: Turns::default(),
-            state: Mutex::new(State {
-                cap,
-                window: VecDeque::new(),
-                used: 0,
-                expected: 0,
-                sent: 0,
-                burst: false,
-                next_slot: None,
-                paused_until: None,
-                narrowed_until: None,
-                reserved: 0,
-            }),
+            state: Mutex::new(State::new(cap)),
             ledger: Mutex::new(None),
+            entry: tokio::sync::Mutex::new(None),
         }
     }
 
@@ -99,7 +96,9 @@ impl Limiter {
                 Ok(()) => break,
                 Err(until) => {
                     let wait = until.saturating_duration_since(Instant::now());
-                    if wait >= WORTH_A_LINE {
+                    // Of a pause the reason was told when it began.
+                    let is_pause = self.state().paused_until == Some(until);
+                    if wait >= WORTH_A_LINE && !is_pause {
                         tracing::info!(
                             "Waiting {:.0} s for Kit's rate limit, of which earlier requests have used their share",
                             wait.as_secs_f64()
@@ -110,26 +109,44 @@ impl Limiter {
             }
         }
         let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(ledger) = ledger {
-            let memory = {
-                let mut state = self.state();
-                match state.reserved.checked_sub(1) {
-                    Some(left) => {
-                        state.reserved = left;
-                        None
-                    }
-                    None => {
-                        let block = state.block();
-                        Some(state.memory(Instant::now(), time::now().into(), block))
-                    }
-                }
-            };
-            if let Some(memory) = memory {
-                let reserved = memory.reserved;
-                ledger.record(memory).await?;
-                self.state().reserved = reserved;
-            }
+        match ledger {
+            Some(ledger) => self.reserve(&ledger).await,
+            None => Ok(()),
         }
+    }
+
+    /// Sees to it that the request that was let go is written down.
+    async fn reserve(&self, ledger: &Arc<dyn Ledger>) -> Result<()> {
+        let mut entry = self.entry.lock().await;
+        loop {
+            if entry.as_ref().is_some_and(JoinHandle::is_finished) {
+                self.written(&mut entry).await?;
+            }
+            let (is_reserved, is_low) = self.state().use_up();
+            if is_low && entry.is_none() {
+                let memory = self.state().next_entry(Instant::now(), time::now().into());
+                let ledger = Arc::clone(ledger);
+                *entry = Some(tokio::spawn(async move { ledger.record(memory).await }));
+            }
+            if is_reserved {
+                return Ok(());
+            }
+            self.written(&mut entry).await?;
+        }
+    }
+
+    /// Waits for the entry that is being written.
+    async fn written(&self, entry: &mut Option<JoinHandle<Result<()>>>) -> Result<()> {
+        let Some(writing) = entry else { return Ok(()) };
+        let written = writing.await;
+        *entry = None;
+        match written {
+            Ok(written) => written?,
+            // The panic itself may quote a record.
+            Err(_) => return Err(Error::new(Kind::Internal, "the limiter's entry ended in a panic")),
+        }
+        let mut state = self.state();
+        state.reserved += state.block();
         Ok(())
     }
 
@@ -185,6 +202,7 @@ impl Limiter {
     pub async fn settle(&self) -> Result<()> {
         let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(ledger) = ledger else { return Ok(()) };
+        self.written(&mut *self.entry.lock().await).await?;
         let memory = self.state().memory(Instant::now(), time::now().into(), 0);
         ledger.record(memory).await
     }
@@ -229,7 +247,36 @@ impl Drop for Expected<'_> {
     }
 }
 
+/// When the requests of a job leave that waits for nothing but the limit, of so many in a window that is empty when it
+/// begins.
+pub fn departures(per_window: u32, requests: u64) -> impl Iterator<Item = Duration> {
+    let begun = Instant::now();
+    let (mut state, mut now) = (State::new(per_window.max(1)), begun);
+    state.expect(|_| requests, now);
+    (0..requests).map(move |_| {
+        while let Err(until) = state.take(now) {
+            now = until;
+        }
+        now - begun
+    })
+}
+
 impl State {
+    fn new(cap: u32) -> Self {
+        State {
+            cap,
+            window: VecDeque::new(),
+            used: 0,
+            expected: 0,
+            sent: 0,
+            burst: false,
+            next_slot: None,
+            paused_until: None,
+            narrowed_until: None,
+            reserved: 0,
+        }
+    }
+
     /// A job begins or is over.
     fn expect(&mut self, change: impl FnOnce(u64) -> u64, now: Instant) {
         self.expected = change(self.expected);
@@ -243,6 +290,12 @@ impl State {
         let before = u64::from(self.used).saturating_sub(self.sent);
         let fits = self.expected > 0 && before + self.expected <= u64::from(self.cap);
         self.burst = fits && !self.is_narrowed(now);
+    }
+
+    /// Whether what the jobs still need fits into what is left of the window.
+    fn ends_soon(&self) -> bool {
+        let left = self.expected.saturating_sub(self.sent);
+        left > 0 && u64::from(self.used) + left <= u64::from(self.cap)
     }
 
     /// Whether half of the window is left to others.
@@ -260,15 +313,17 @@ impl State {
             let oldest = self.window.front().map_or(now, |(start, _)| *start);
             return Err(oldest + WINDOW + BUCKET);
         }
-        // The first half of a window may go at once, the second is spread evenly.
-        if !self.burst && self.used >= cap / 2 {
+        // The first half of a window may go at once, the second is spread evenly, but for the end of a job.
+        let at_once = self.burst || (self.ends_soon() && !self.is_narrowed(now));
+        if !at_once && self.used >= cap / 2 {
             let interval = (WINDOW + BUCKET) / cap;
             let slot = self.next_slot.unwrap_or(now);
             if slot > now {
                 return Err(slot);
             }
             let late = now - slot;
-            self.next_slot = Some(if late < interval { slot + interval } else { now + interval });
+            let is_made_up = late < MADE_UP.max(interval);
+            self.next_slot = Some(if is_made_up { slot + interval } else { now + interval });
         }
         match self.window.back_mut() {
             Some((start, count)) if now.saturating_duration_since(*start) < BUCKET => *count += 1,
@@ -288,9 +343,22 @@ impl State {
         }
     }
 
-    /// Requests reserved with one entry: a write every few seconds at Kit's rates.
+    /// Requests reserved with one entry: at Kit's rates those of five seconds.
     fn block(&self) -> u32 {
-        (self.cap / 24).max(1)
+        (self.cap / 12).max(1)
+    }
+
+    /// Takes one of the reserved requests: whether there was one, and whether the next are to be reserved.
+    fn use_up(&mut self) -> (bool, bool) {
+        let left = self.reserved.checked_sub(1);
+        self.reserved = left.unwrap_or(0);
+        (left.is_some(), self.reserved <= self.block() / 2)
+    }
+
+    /// What is written down to reserve more: what is left of the last entry goes on being reserved.
+    fn next_entry(&mut self, now: Instant, wall: SystemTime) -> Memory {
+        let reserved = self.reserved + self.block();
+        self.memory(now, wall, reserved)
     }
 
     fn memory(&mut self, now: Instant, wall: SystemTime, reserved: u32) -> Memory {
@@ -393,6 +461,17 @@ mod tests {
         }
     }
 
+    /// Half of a window at once, then the other half evenly; when the first grow old, on as before until the rest fits.
+    #[test]
+    fn the_end_of_a_long_job_goes_at_once() {
+        let left: Vec<f64> = super::departures(117, 201).map(|left| left.as_secs_f64()).collect();
+        assert!(left[58] == 0.0 && left[59] > 0.5 && left[116] < 32.0 && left[117] > 60.0, "{left:?}");
+        let with_the_last = left.iter().filter(|at| **at == left[200]).count();
+        assert!(with_the_last == 59 && left[200] < 76.0, "{with_the_last} of {left:?}");
+        assert_eq!(super::departures(117, 117).last(), Some(Duration::ZERO));
+        assert!(super::departures(0, 3).last().is_some());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_long_job_is_spread_after_its_first_half_window() {
         let limiter = Limiter::new(120);
@@ -430,16 +509,52 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_is_late_is_made_up_for_within_an_interval_and_not_beyond_it() {
-        let limiter = Limiter::new(120);
-        let start = *departures(&limiter, 59).await.last().unwrap();
-        let interval = (WINDOW + BUCKET) / limiter.per_minute();
-        let mut state = limiter.state();
-        assert_eq!(state.take(start), Err(start + interval));
-        assert_eq!(state.take(start + interval * 3 / 2), Ok(()));
-        assert_eq!(state.take(start + interval * 3 / 2), Err(start + interval * 2), "made up for");
-        assert_eq!(state.take(start + interval * 9), Ok(()));
-        assert_eq!(state.take(start + interval * 9), Err(start + interval * 10), "not made up for");
+    async fn who_is_late_is_made_up_for_within_a_second_or_an_interval_and_not_beyond_it() {
+        for limit in [20, 120, 600] {
+            let limiter = Limiter::new(limit);
+            let first_half = limiter.per_minute() as usize / 2 + 1;
+            let start = *departures(&limiter, first_half).await.last().unwrap();
+            let interval = (WINDOW + BUCKET) / limiter.per_minute();
+            let longest = MADE_UP.max(interval) - Duration::from_millis(1);
+            let mut state = limiter.state();
+            assert_eq!(state.take(start), Err(start + interval));
+            let late = start + interval + longest;
+            let mut behind = 0;
+            while state.take(late).is_ok() {
+                behind += 1;
+            }
+            assert_eq!(state.take(late), Err(start + interval * (behind + 1)), "made up for, at {limit}");
+            let too_late = start + interval * (behind + 1) + longest + Duration::from_millis(2);
+            assert_eq!(state.take(too_late), Ok(()));
+            assert_eq!(state.take(too_late), Err(too_late + interval), "not made up for, at {limit}");
+        }
+    }
+
+    /// A ledger that takes a while for each entry, as a database does that is busy with a commit.
+    struct Slow(Duration);
+
+    impl Ledger for Slow {
+        fn record(&self, _: Memory) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
+            let asleep = tokio::time::sleep(self.0);
+            Box::pin(async move {
+                asleep.await;
+                Ok(())
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_database_that_takes_more_than_half_a_second_for_an_entry_does_not_idle_the_limiter() {
+        for limit in [120, 600] {
+            let limiter = Limiter::new(limit);
+            limiter.remember_in(Arc::new(Slow(Duration::from_millis(600))));
+            let start = Instant::now();
+            let left = departures(&limiter, 10 * limit as usize).await;
+            assert!(busiest_minute(&left) < limit as usize);
+            let minutes = (*left.last().unwrap() - start).as_secs_f64() / 60.0;
+            let share = 10.0 / minutes;
+            assert!(share >= 0.95, "{:.1} % of {limit} a minute", share * 100.0);
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -469,7 +584,7 @@ mod tests {
             let limiter = Limiter::new(per_minute);
             (limiter.per_minute(), limiter.in_flight(), limiter.state().block())
         };
-        assert_eq!([of(1), of(120), of(600)], [(1, 4, 1), (117, 4, 4), (587, 10, 24)]);
+        assert_eq!([of(1), of(120), of(600)], [(1, 4, 1), (117, 4, 9), (587, 10, 48)]);
     }
 
     /// H-01: a requested wait holds for everybody.

@@ -74,12 +74,15 @@ impl Lives {
             let taken = state.take(now);
             match taken {
                 Ok(()) => {
-                    match state.reserved.checked_sub(1) {
-                        Some(left) => state.reserved = left,
-                        None => {
-                            let block = state.block();
-                            self.paper = state.memory(now, wall, block);
-                            state.reserved = block;
+                    // An entry takes no time here.
+                    loop {
+                        let (is_reserved, is_low) = state.use_up();
+                        if is_low {
+                            self.paper = state.next_entry(now, wall);
+                            state.reserved += state.block();
+                        }
+                        if is_reserved {
+                            break;
                         }
                     }
                     drop(state);

@@ -13,6 +13,7 @@ use serde::Serialize;
 use std::iter::Sum;
 use std::ops::Add;
 
+use crate::kit::departures;
 use crate::model::{Endpoint, Fresh, Paging, V3_PER_PAGE};
 
 /// How sure a number of rows is.
@@ -101,29 +102,24 @@ fn per_page(paging: Paging) -> u64 {
     }
 }
 
-/// How fast requests leave.
-#[derive(Debug, Clone, Copy)]
+/// How fast the requests of a job leave, by the limiter itself; a test over the whole program holds it against what a
+/// load takes.
+#[derive(Debug)]
 pub struct Pace {
-    per_window: u64,
-    at_once: u64,
+    /// When each of them leaves, in milliseconds.
+    left: Vec<u64>,
 }
 
-/// Seconds in which a long job sends as many requests as fit into the limiter's window. That is two seconds shorter, and
-/// never quite full; a test over the whole program holds this against what a load takes.
-const WINDOW: u64 = 63;
-
 impl Pace {
-    /// Of a job of `requests` under a limit. One that fits into a window goes at once; of any other the first half
-    /// window does, and the rest is spread evenly.
+    /// Of a job of `requests`, of which so many may leave in a window.
     pub fn new(per_window: u32, requests: u64) -> Self {
-        let per_window = u64::from(per_window.max(1));
-        let fits = requests <= per_window;
-        Pace { per_window, at_once: if fits { requests } else { per_window / 2 } }
+        Pace { left: departures(per_window, requests).map(|left| left.as_millis() as u64).collect() }
     }
 
     /// Seconds until so many requests of the job have left.
-    pub fn seconds(self, requests: u64) -> u64 {
-        (requests.saturating_sub(self.at_once) * WINDOW).div_ceil(self.per_window)
+    pub fn seconds(&self, requests: u64) -> u64 {
+        let last = usize::try_from(requests).unwrap_or(usize::MAX).min(self.left.len());
+        last.checked_sub(1).map_or(0, |at| self.left[at].div_ceil(1000))
     }
 }
 
@@ -176,10 +172,9 @@ mod tests {
     #[test]
     fn half_a_window_goes_at_once_and_all_of_a_short_job() {
         let long = Pace::new(117, 1000);
-        assert_eq!([0, 58, 59, 175].map(|requests| long.seconds(requests)), [0, 0, 1, 63]);
+        assert_eq!([0, 59, 60, 117, 118].map(|requests| long.seconds(requests)), [0, 0, 1, 31, 62]);
         assert_eq!(Pace::new(117, 117).seconds(117), 0);
-        assert_eq!(Pace::new(117, 118).seconds(118), 33);
-        assert_eq!(Pace::new(0, 5).seconds(5), 315);
+        assert_eq!(Pace::new(0, 5).seconds(5), 245);
     }
 
     #[test]

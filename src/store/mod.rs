@@ -124,6 +124,14 @@ impl Store {
         .await
     }
 
+    /// Why the user of the database cannot make the tables, where that can be known without trying.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn refuses_tables(&self) -> Result<Option<String>> {
+        self.read(|connection| Box::pin(async move { server::refuses_tables(connection).await })).await
+    }
+
     /// Whether the tables are there and of this program's version, so that reading them makes sense.
     ///
     /// # Errors
@@ -424,19 +432,19 @@ impl Store {
     /// Those of the database.
     pub async fn vanished(&self, search: Search, met: Arc<Met>) -> Result<Vanished> {
         let mut found = Vanished::default();
-        let mut after = Some(search.after);
-        while let Some(id) = after {
-            let (search, met) = (search.clone(), Arc::clone(&met));
-            let so_far = std::mem::take(&mut found);
-            (found, after) = self
+        let mut rest = Some(search);
+        while let Some(search) = rest.take() {
+            let (next, met) = (search.clone(), Arc::clone(&met));
+            let (more, last) = self
                 .read(move |connection| {
-                    let (search, met, mut found) = (search.clone(), Arc::clone(&met), so_far.clone());
-                    Box::pin(async move {
-                        let next = sweep::look(connection, &search, id, &met, &mut found).await?;
-                        Ok((found, next))
-                    })
+                    let (search, met) = (next.clone(), Arc::clone(&met));
+                    Box::pin(async move { sweep::look(connection, &search, &met).await })
                 })
                 .await?;
+            rest = last.map(|after| Search { after, most: search.most - more.ids.len(), ..search });
+            found.live += more.live;
+            found.count += more.count;
+            found.ids.extend(more.ids);
         }
         Ok(found)
     }
@@ -447,8 +455,10 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn compare(&self, object: &'static Object, batch: Vec<Row>) -> Result<Compared> {
+        let batch = Arc::new(batch);
         self.line
-            .alone(move |connection| {
+            .rehearse(move |connection| {
+                let batch = Arc::clone(&batch);
                 Box::pin(async move { compare::compare(connection, object, &batch).await })
             })
             .await

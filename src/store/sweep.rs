@@ -59,14 +59,12 @@ pub struct Vanished {
     pub ids: Vec<i64>,
 }
 
-/// Goes through the next rows; the id behind which to go on, or nothing at the end.
+/// Goes through the next rows: what was found among them, and the id behind which to go on, or nothing at the end.
 pub(super) async fn look(
     connection: &mut Connection,
     search: &Search,
-    after: i64,
     met: &Met,
-    found: &mut Vanished,
-) -> Result<Option<i64>> {
+) -> Result<(Vanished, Option<i64>)> {
     let id = search.object.member_column();
     let mut values = vec![Value::Time(search.before)];
     let mut conditions = String::new();
@@ -78,7 +76,7 @@ pub(super) async fn look(
         conditions.push_str(&format!(" and \"{column}\" = ?"));
         values.push(text(value));
     }
-    values.extend([Value::Int(after), Value::Int(ROWS)]);
+    values.extend([Value::Int(search.after), Value::Int(ROWS)]);
     let sql = format!(
         "select \"{id}\", _synced_at < ? from {} where _deleted_at is null{conditions} and \"{id}\" > ? order by \"{id}\" limit ?",
         search.object.table
@@ -97,12 +95,11 @@ pub(super) async fn look(
             unmet.into_iter().filter(|id| in_sight.binary_search(id).is_err()).collect()
         }
     };
-    found.live += rows.len() as u64;
-    found.count += unmet.len() as u64;
-    let room = search.most.saturating_sub(found.ids.len());
-    found.ids.extend(unmet.into_iter().take(room));
+    let (live, count) = (rows.len() as u64, unmet.len() as u64);
+    let found = Vanished { live, count, ids: unmet.into_iter().take(search.most).collect() };
     let enough = search.most > 0 && found.ids.len() == search.most;
-    Ok(rows.last().and_then(|row| row.int(0)).filter(|_| rows.len() as i64 == ROWS && !enough))
+    let last = rows.last().and_then(|row| row.int(0)).filter(|_| rows.len() as i64 == ROWS && !enough);
+    Ok((found, last))
 }
 
 /// Of these people, the ones who are active or cancelled, or gone.

@@ -42,6 +42,15 @@ struct Wire {
     commits: (i64, i64),
 }
 
+/// What a transaction is that leaves nothing written.
+#[derive(Debug, Clone, Copy)]
+enum Within {
+    /// Nothing is written.
+    Reading,
+    /// What is written is taken back.
+    Rehearsal,
+}
+
 /// How an attempt at a transaction ended.
 enum Attempt<T> {
     /// It is in the database.
@@ -95,12 +104,30 @@ impl Line {
         T: Send + 'static,
         F: for<'c> Fn(&'c mut Connection) -> Work<'c, T> + Send + Sync + 'static,
     {
+        self.leave_as_it_is(Within::Reading, work).await
+    }
+
+    /// Runs a writing `work` in a transaction that is taken back in the end; again from its beginning when the database
+    /// is busy or was away.
+    pub(super) async fn rehearse<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> Fn(&'c mut Connection) -> Work<'c, T> + Send + Sync + 'static,
+    {
+        self.leave_as_it_is(Within::Rehearsal, work).await
+    }
+
+    async fn leave_as_it_is<T, F>(&self, within: Within, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> Fn(&'c mut Connection) -> Work<'c, T> + Send + Sync + 'static,
+    {
         let line = Arc::clone(&self.0);
         owned_task(async move {
             let mut wire = line.lock_owned().await;
             let mut patience = Patience::new();
             loop {
-                match wire.look(&work).await {
+                match wire.look(within, &work).await {
                     Ok(value) => {
                         patience.was_worth_it();
                         return Ok(value);
@@ -124,8 +151,10 @@ impl Line {
             let mut wire = line.lock_owned().await;
             let is_kept = wire.connection.is_some();
             let looked = tokio::time::timeout(GLANCED_WITHIN, async {
-                match wire.look(&work).await {
-                    Err(error) if is_kept && then(&error) == Then::Reconnect => wire.look(&work).await,
+                match wire.look(Within::Reading, &work).await {
+                    Err(error) if is_kept && then(&error) == Then::Reconnect => {
+                        wire.look(Within::Reading, &work).await
+                    }
                     result => result,
                 }
             })
@@ -166,9 +195,12 @@ impl Line {
 
 impl Wire {
     async fn connected(&mut self) -> Result<&mut Connection> {
-        let connection = match self.connection.take() {
+        let connection = match self.connection.take().filter(|open| open.leads_to(&self.place)) {
             Some(connection) => connection,
             // Not `Create`: a file that was removed under our feet is not made anew, empty.
+            None if !self.place.exists() => {
+                return Err(Error::new(Kind::DatabaseRefused, "the file was removed").about(&self.place));
+            }
             None => chaos::in_place(Connection::open(&self.place, Access::Existing)).await?,
         };
         Ok(self.connection.insert(connection))
@@ -198,6 +230,7 @@ impl Wire {
             Ok(connection) => connection,
             Err(error) => return kept(unknown, error),
         };
+        chaos::reach(At::BeginDue).await;
         let begun = answered(async {
             connection.begin().await?;
             chaos::reach(At::Begun).await;
@@ -250,16 +283,19 @@ impl Wire {
         }
     }
 
-    async fn look<T, F>(&mut self, work: &F) -> Result<T>
+    async fn look<T, F>(&mut self, within: Within, work: &F) -> Result<T>
     where
         F: for<'c> Fn(&'c mut Connection) -> Work<'c, T>,
     {
         let connection = self.connected().await?;
         let result = answered(async {
-            let to_be_ended = connection.begin_reading().await?;
+            let ended_by = match within {
+                Within::Reading => connection.begin_reading().await?.then_some("commit"),
+                Within::Rehearsal => connection.begin().await.map(|()| Some("rollback"))?,
+            };
             let value = work(connection).await?;
-            if to_be_ended {
-                connection.script("end a transaction", "commit").await?;
+            if let Some(end) = ended_by {
+                connection.script("end a transaction", end).await?;
             }
             Ok(value)
         })
@@ -356,6 +392,7 @@ impl Patience {
 async fn owned_task<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
     match tokio::spawn(work.in_current_span()).await {
         Ok(result) => result,
-        Err(error) => Err(Error::new(Kind::Internal, "a database task ended in a panic").because(error)),
+        // The panic itself may quote a record.
+        Err(_) => Err(Error::new(Kind::Internal, "a database task ended in a panic")),
     }
 }

@@ -6,6 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::kit::{KitClient, Meter, Page, PageRequest, Place, Position, Precedence};
 use crate::model::record::Record;
 use crate::model::{Endpoint, Object, Paging, V3_PER_PAGE};
+use crate::replication::endless::Endless;
 
 /// The lists of an account; those that were read as a whole are remembered.
 pub(in crate::replication) struct Lists<'s> {
@@ -72,7 +73,7 @@ impl<'s> Lists<'s> {
             Place::Numbered { total_pages } => total_pages,
             Place::Whole | Place::Cursor { .. } => None,
         };
-        page.total.or(pages.map(|pages| pages * u64::from(V3_PER_PAGE))).ok_or_else(|| {
+        page.total.or(pages.map(|pages| pages.saturating_mul(V3_PER_PAGE.into()))).ok_or_else(|| {
             let path = endpoint.path_for(partition);
             Error::new(Kind::SourceShape, format!("{path} does not say how long it is"))
         })
@@ -80,30 +81,31 @@ impl<'s> Lists<'s> {
 
     /// Counts a list that says nothing about its length, page by page.
     pub(super) async fn count(&self, endpoint: &Endpoint, partition: &str) -> Result<u64> {
-        let (mut rows, mut number, mut before) = (0, 1, None);
+        let (mut rows, mut number, mut endless) = (0, 1, Endless::default());
         loop {
             let page = self.page(endpoint, partition, endpoint.paging, Position::Number(number)).await?;
-            let first = page.records().next().map(str::to_owned);
-            if first.is_none() || first == before {
-                // Behind the end, or a source that ignores page numbers and shows the same one again.
+            let records = page.records().len();
+            if records == 0 || endless.page(&page.place, &keys(&page), records, (rows, page.total))? {
+                // Behind the end, or a source that ignores page numbers and shows the same ones again.
                 return Ok(rows);
             }
-            rows += page.records().len() as u64;
-            if page.records().len() < usize::from(V3_PER_PAGE) {
+            rows += records as u64;
+            if records < usize::from(V3_PER_PAGE) {
                 return Ok(rows);
             }
-            (number, before) = (number + 1, first);
+            number += 1;
         }
     }
 
     async fn every_page(&self, endpoint: &Endpoint) -> Result<Vec<Listed>> {
-        let mut records = Vec::new();
-        let mut position = Position::First;
+        let (mut records, mut position, mut endless) = (Vec::new(), Position::First, Endless::default());
         loop {
-            let page = self.page(endpoint, "", endpoint.paging, position.clone()).await?;
+            let page = self.page(endpoint, "", endpoint.paging, position).await?;
             records.extend(page.records().filter_map(listed));
+            let read = records.len() as u64;
+            endless.page(&page.place, &keys(&page), page.records().len(), (read, page.total))?;
             match page.place {
-                Place::Cursor { next: Some(cursor) } if position != Position::After(cursor.clone()) => {
+                Place::Cursor { next: Some(cursor) } if endless.is_new(&cursor) => {
                     position = Position::After(cursor);
                 }
                 _ => return Ok(records),
@@ -142,6 +144,11 @@ impl<'s> Lists<'s> {
         };
         self.kit.page(&request, self.meter).await
     }
+}
+
+/// By which a page is recognised when it comes again.
+fn keys(page: &Page) -> Vec<Vec<i64>> {
+    page.records().filter_map(listed).map(|listed| vec![listed.id]).collect()
 }
 
 fn listed(record: &str) -> Option<Listed> {

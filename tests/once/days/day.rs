@@ -45,6 +45,8 @@ pub struct Step {
     pub breaks: Option<(u64, bool)>,
     /// How long Kit takes to answer, if that is not to be left to chance.
     pub latency: Option<Duration>,
+    /// How long the database takes at most for a commit.
+    pub commits_take: Duration,
     pub seed: u64,
 }
 
@@ -76,6 +78,15 @@ impl Day {
         let modes = modes(&mut chance);
         let mut steps: Vec<Step> = (0..chance.usize(5..=10)).map(|_| Step::by(&mut chance, api)).collect();
         steps[0].wait = TimeDelta::zero();
+        // Came later, as in `modes`.
+        let apart = &mut fastrand::Rng::with_seed(!chance.get_seed());
+        for step in &mut steps {
+            step.commits_take = Duration::from_millis(match apart.u8(0..8) {
+                0..4 => 0,
+                4..7 => apart.u64(10..4_000),
+                _ => apart.u64(4_000..60_000),
+            });
+        }
         let requests_per_minute = if chance.u8(0..3) == 0 { chance.u32(10..40) } else { 120 };
         Day { seed, api, plan, modes, requests_per_minute, skips_members: chance.bool(), steps }
     }
@@ -109,6 +120,7 @@ impl Day {
             change(|step| step.churn.take().is_some());
             change(|step| std::mem::take(&mut step.changes) > 0);
             change(|step| step.breaks.take().is_some());
+            change(|step| !std::mem::take(&mut step.commits_take).is_zero());
             change(|step| step.dies_at.take().is_some());
             change(|step| step.whole.take().is_some());
             change(|step| step.faults.len() > 1 && step.faults.pop().is_some());
@@ -150,6 +162,7 @@ impl Step {
             is_overtaken: one_in(chance, 4),
             breaks: one_in(chance, 3).then(|| (chance.u64(1..20), chance.bool())),
             latency: None,
+            commits_take: Duration::ZERO,
             seed: chance.u64(..),
         }
     }

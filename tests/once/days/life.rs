@@ -66,12 +66,17 @@ pub fn live(world: &World<'_>, step: &Step, now: DateTime<Utc>) -> (Ended, DateT
         let reached = Rc::new(Cell::new(0_u64));
         let (commits, paused) = (Cell::new(0_u64), Cell::new(false));
         let (dies_at, breaks, overtaken) = (step.dies_at, step.breaks, step.is_overtaken);
+        let commits_take = step.commits_take;
+        let mut disk = fastrand::Rng::with_seed(!step.seed);
         let at_the_place = Arc::new(Notify::new());
         // Whoever has no lease yet is not overtaken, but waits for his turn.
         let has_lease = Rc::new(Cell::new(false));
         let took_it = Rc::clone(&has_lease);
         let there = Arc::clone(&at_the_place);
         let ask = move |place: Place| {
+            if place == Place::BeginDue {
+                return Order::Wait(commits_take.mul_f64(disk.f64()));
+            }
             reached.set(reached.get() + 1);
             if Some(reached.get()) == dies_at {
                 there.notify_one();
