@@ -1,6 +1,7 @@
 //! The only door to the network: [`KitClient::page`] takes a [`PageRequest`] and gives a [`Page`].
 //! Limiting, retrying, time-outs, size limits and redaction happen in here; what a page means does not.
 
+mod account;
 #[cfg(feature = "chaos")]
 mod carrier;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -14,16 +15,16 @@ mod retry;
 mod transport;
 mod turns;
 
+pub use account::{Account, shown};
 #[cfg(feature = "chaos")]
 pub use carrier::{Carried, Carrier};
 pub use heartbeat::Heartbeat;
-pub use limiter::{Expected, Ledger, Limiter, Memory};
+pub use limiter::{Expected, Ledger, Limiter, Memory, departures};
 pub use page::{NotAPage, Page, Place, parse};
 pub use request::{Auth, PageRequest, Position};
 pub use retry::Patience;
 pub use turns::Precedence;
 
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,6 +40,8 @@ use request::HttpRequest;
 use retry::{Attempts, Failure, Verdict};
 use transport::{Answer, SourceClock, Transport};
 
+/// Who it is that we are; the first thing that is asked for.
+const ACCOUNT: &str = "/account";
 /// The smallest page that is asked for when answers turn out too large.
 const SMALLEST_PAGE: u16 = 50;
 
@@ -84,19 +87,6 @@ impl Meter {
     pub fn throttled(&self) -> u64 {
         self.throttled.load(Ordering::Relaxed)
     }
-}
-
-/// Which account a credential belongs to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
-    /// Kit's id of the account; v3 does not give one.
-    pub id: Option<i64>,
-    /// Its name.
-    pub name: String,
-    /// The owner's address, by which v3 and v4 answers are recognised as one account. Never shown or logged.
-    pub primary_email_address: Option<String>,
-    /// The plan, as Kit names it.
-    pub plan: Option<String>,
 }
 
 /// A client for one credential.
@@ -239,10 +229,10 @@ impl KitClient {
     /// # Errors
     /// `SourceRejectedKey` for a credential Kit does not accept; else as [`KitClient::page`].
     pub async fn account(&self, patience: Patience, meter: &Meter) -> Result<Account> {
-        let http = request::get(&self.settings.base_url, &self.settings.auth, "/account", &[]);
+        let http = request::get(&self.settings.base_url, &self.settings.auth, ACCOUNT, &[]);
         let version = self.version();
-        let read = |answer: Answer| account(version, &answer.body);
-        self.send(Precedence::Following, &http, "/account", patience, meter, &read).await.map_err(|error| {
+        let read = |answer: Answer| account::read(version, &answer.body);
+        self.send(Precedence::Following, &http, ACCOUNT, patience, meter, &read).await.map_err(|error| {
             match error.kind() {
                 Kind::SourceRefused => Error::new(
                     Kind::SourceRejectedKey,
@@ -304,9 +294,10 @@ impl KitClient {
                 Ok(value) => return Ok(value),
                 Err(failure) => failure,
             };
-            if let Failure::Throttled(requested) = &failure {
+            if matches!(failure, Failure::Throttled(_)) {
                 meter.throttled.fetch_add(1, Ordering::Relaxed);
-                self.limiter.pause(Duration::ZERO, requested.is_none());
+                // We keep the limit ourselves, so somebody else uses the key.
+                self.limiter.pause(Duration::ZERO, true);
             }
             match attempts.after(&failure, started.elapsed(), patience, fastrand::f64()) {
                 Verdict::Again { wait, everybody } => {
@@ -372,6 +363,10 @@ impl KitClient {
             401..=403 => {
                 Err(Failure::Final(Kind::SourceRefused, format!("Kit answered {}{}", raw.status, says())))
             }
+            // Said by something in between, it is no word about what is at Kit.
+            404 if !(raw.is_json && is_json(&raw.body)) && path != ACCOUNT => {
+                Err(Failure::Unexpected("404 with a body that is not JSON".to_owned()))
+            }
             404 => Err(Failure::Final(Kind::SourceNotFound, format!("Kit answered 404{}", says()))),
             429 => Err(Failure::Throttled(retry_after)),
             408 | 500..=599 => Err(Failure::Unavailable(format!("Kit answered {}", raw.status))),
@@ -380,7 +375,7 @@ impl KitClient {
             }
             300..=399 if raw.status != 304 => Err(Failure::Final(
                 Kind::SourceShape,
-                format!("Kit answered {}, a redirect to another place, which is not followed", raw.status),
+                format!("Kit answered {}, a redirect, which is not followed", raw.status),
             )),
             other => Err(Failure::Unexpected(format!("unexpected status {other}"))),
         }
@@ -415,6 +410,10 @@ fn describe(failure: &Failure) -> Cow<'static, str> {
     }
 }
 
+fn is_json(body: &str) -> bool {
+    serde_json::from_str::<serde::de::IgnoredAny>(body).is_ok()
+}
+
 /// The one member of an answer that is an object, as text.
 fn member(body: &str, name: &str) -> Result<String, Unreadable> {
     let record =
@@ -423,32 +422,4 @@ fn member(body: &str, name: &str) -> Result<String, Unreadable> {
         Some(object) if object.starts_with('{') => Ok(object.to_owned()),
         _ => Err(Unreadable::Shape(format!("the answer has no object \"{name}\""))),
     }
-}
-
-fn account(version: ApiVersion, body: &str) -> Result<Account, Unreadable> {
-    #[derive(serde::Deserialize)]
-    struct Wire<'a> {
-        #[serde(borrow)]
-        id: Option<&'a RawValue>,
-        name: Option<String>,
-        primary_email_address: Option<String>,
-        plan_type: Option<String>,
-    }
-    let inner = match version {
-        ApiVersion::V3 => body.to_owned(),
-        ApiVersion::V4 => member(body, "account")?,
-    };
-    let wire: Wire<'_> = serde_json::from_str(&inner)
-        .map_err(|_| Unreadable::Shape("the answer is not an account".to_owned()))?;
-    // A number, or its digits as text, as ids in rows.
-    let id = wire.id.and_then(|raw| raw.get().trim_matches('"').parse().ok());
-    if wire.name.is_none() && id.is_none() {
-        return Err(Unreadable::Shape("the answer names no account".to_owned()));
-    }
-    Ok(Account {
-        id,
-        name: wire.name.unwrap_or_default(),
-        primary_email_address: wire.primary_email_address,
-        plan: wire.plan_type,
-    })
 }

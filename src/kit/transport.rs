@@ -148,7 +148,12 @@ fn failed(error: reqwest::Error) -> Failure {
     if lower.contains("certificate") || lower.contains("invalid peer") {
         return Failure::Final(Kind::SourceUntrusted, format!("the TLS connection was refused{causes}"));
     }
-    Failure::Unavailable(format!("{}{causes}", stage(&error)))
+    // Of a connection that was not made the last cause is what somebody can do something about.
+    let causes = if error.is_connect() { causes.rsplit(": ").next().unwrap_or_default() } else { &*causes };
+    Failure::Unavailable(match causes.trim_start_matches(": ") {
+        "" => stage(&error).to_owned(),
+        causes => format!("{}: {causes}", stage(&error)),
+    })
 }
 
 /// How far a request came, in words that name no host.

@@ -280,8 +280,22 @@ async fn sync_object(
 /// None are returned, as by [`run`].
 pub async fn repair(cx: &Context<'_>, wanted: &[(&'static Object, Vec<String>)]) -> Report {
     let mut report = Report::default();
+    // What Kit counts stands in the rows of the parents, which may be of yesterday.
+    let is_wanted = |parent: &Object| wanted.iter().any(|(object, _)| object.name == parent.name);
+    let mut parents: Vec<&'static Object> = wanted.iter().filter_map(|(object, _)| object.parent()).collect();
+    parents.retain(|parent| cx.kit.version() == ApiVersion::V4 && !is_wanted(parent));
+    for parent in &parents {
+        match sync_object(cx, parent, true, None).await {
+            Ok(None) => {}
+            Ok(Some((one, fatal))) => {
+                report.objects.push(one);
+                report.ended_by = fatal;
+            }
+            Err(error) => report.ended_by = Some(error.about(parent.name)),
+        }
+    }
     for (object, names) in wanted {
-        if cx.stop.is_requested() {
+        if cx.stop.is_requested() || report.ended_by.is_some() {
             break;
         }
         let read = async {
@@ -307,7 +321,7 @@ pub async fn repair(cx: &Context<'_>, wanted: &[(&'static Object, Vec<String>)])
             break;
         }
     }
-    report.stopped = cx.stop.is_requested() && report.objects.len() < wanted.len();
+    report.stopped = cx.stop.is_requested() && report.objects.len() < parents.len() + wanted.len();
     report
 }
 

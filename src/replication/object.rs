@@ -10,7 +10,7 @@ use super::tally::Tally;
 use super::{ObjectReport, lock};
 use crate::chaos::{self, Place};
 use crate::error::{Error, Kind, Result};
-use crate::kit::Meter;
+use crate::kit::{Meter, Patience};
 use crate::model::Object;
 use crate::store::{Counts, Outcome};
 
@@ -142,11 +142,21 @@ async fn partitions(
         .await;
 }
 
+/// A stop is promised within five seconds.
+const ASKED_WITHIN: Duration = Duration::from_secs(3);
+
 /// Is it this list that Kit refuses or does not answer for, or everything? The account request tells them apart.
 async fn judged(cx: &Context<'_>, meter: &Meter, error: Error) -> Error {
-    match (error.kind(), cx.account(meter).await) {
-        (Kind::SourceRefused, Some(Err(asked))) if asked.kind() == Kind::SourceRejectedKey => asked,
-        (Kind::SourceUnavailable, Some(Ok(_))) => {
+    match error.kind() {
+        // Also while the run is being ended, perhaps because of just that: nothing is to be taken for refused that is not.
+        Kind::SourceRefused => {
+            let asked = cx.kit.account(Patience::FIRST_CONTACT, meter);
+            match tokio::time::timeout(ASKED_WITHIN, asked).await {
+                Ok(Err(asked)) if asked.kind() == Kind::SourceRejectedKey => asked,
+                _ => error,
+            }
+        }
+        Kind::SourceUnavailable if matches!(cx.account(meter).await, Some(Ok(_))) => {
             Error::new(Kind::SourceListUnavailable, "Kit answers, but not for this list").because(error)
         }
         _ => error,

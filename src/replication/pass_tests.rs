@@ -311,6 +311,17 @@ fn ten_records_may_be_missing_of_a_small_list_and_leave_a_doubt() {
 }
 
 #[test]
+fn of_a_list_of_several_pages_a_few_may_leave_while_it_is_read() {
+    let is_doubted = |total| {
+        let mut reader = Reader::of(&TAG_SUBSCRIPTIONS, V4, Mode::Reconcile);
+        reader.ids(&cursor("a"), total, 1..31).unwrap();
+        reader.ids(&LAST, total, 31..51).unwrap();
+        reader.pass.reading().doubt.is_some()
+    };
+    assert_eq!([50, 53, 54].map(is_doubted), [false, false, true]);
+}
+
+#[test]
 fn people_who_may_be_hidden_are_asked_for_unless_somebody_of_them_was_seen() {
     for others in [true, false] {
         let mut reader = Reader::of(&TAG_SUBSCRIPTIONS, V3, Mode::Full);

@@ -22,6 +22,10 @@ use crate::store::{Members, Met, Search, Swept};
 const FEW: u64 = 50;
 /// Or one row in so many.
 const SHARE: u64 = 100;
+/// By so many, or one in so many, Kit may count more members than its list shows.
+const STALE_SHARE: u64 = 20;
+/// So many members may leave a list in the minutes between two looks.
+pub(super) const COME_AND_GO: u64 = 3;
 /// So many of a list's members vanish only with somebody's consent if they are half of them and Kit tells no count.
 const MANY: u64 = 10;
 /// Ids that are fetched from the database at a time.
@@ -43,7 +47,10 @@ pub struct Held {
 impl Held {
     /// As an error, for where errors are looked for.
     pub fn error(&self) -> Error {
-        let what = format!("{} rows were not met and are left as they are: {}", self.count, self.why);
+        let what = format!(
+            "{} rows were not found at Kit any more and are left as they are: {}",
+            self.count, self.why
+        );
         Error::new(Kind::DeletionsHeld, what)
     }
 }
@@ -88,7 +95,7 @@ fn decide(facts: Facts<'_>) -> Verdict {
         return Verdict::Clean;
     }
     if facts.vanished > limit && !facts.accepted {
-        return Verdict::Hold(format!("of {} rows no more than {limit} may vanish at once", facts.live));
+        return Verdict::Hold(format!("no more than {limit} of {} rows may vanish at once", facts.live));
     }
     if !facts.needs_second {
         return Verdict::Mark;
@@ -99,8 +106,10 @@ fn decide(facts: Facts<'_>) -> Verdict {
     match (facts.doubt, facts.counted) {
         _ if facts.accepted => Verdict::Mark,
         (Some(doubt), _) => Verdict::Hold(doubt.to_owned()),
-        // A count may be minutes older than the list; for the last percent that explains it.
-        (None, Some(counted)) if facts.met + counted / SHARE < counted => {
+        // A count may be minutes older than the list, and lag behind it; by half of the members it does not.
+        (None, Some(counted))
+            if facts.met + (counted / STALE_SHARE).max(COME_AND_GO) < counted || facts.met * 2 < counted =>
+        {
             Verdict::Hold(format!("Kit counts {counted} members and showed {}", facts.met))
         }
         // v3 counts no members: a list that is much smaller all of a sudden may be wrong, twice.
@@ -411,6 +420,20 @@ mod tests {
         assert!(held(Facts { counted: Some(40), ..facts }));
         assert!(held(Facts { counted: Some(40), vanished: 20, met: 20, ..facts }));
         assert_eq!(decide(Facts { counted: Some(0), ..facts }), Verdict::Mark);
+        // What left between two looks is no reason, nor is a count that lags behind.
+        for (counted, met, is_held) in [
+            (20, 17, false),
+            (20, 16, true),
+            (1_000, 950, false),
+            (1_000, 949, true),
+            (3, 0, true),
+            (1, 0, true),
+            (2, 1, false),
+        ] {
+            let facts =
+                Facts { counted: Some(counted), live: counted, vanished: counted - met, met, ..facts };
+            assert_eq!(held(facts), is_held, "{counted} counted, {met} met");
+        }
         assert!(held(Facts { counted: None, ..facts }));
         assert_eq!(decide(Facts { live: 40, vanished: 9, met: 31, ..facts }), Verdict::Mark);
         assert_eq!(

@@ -4,10 +4,11 @@ use crate::support::judge::Strictness;
 use crate::support::scene::of;
 use crate::support::{Api, Binary, Scene};
 use chrono::TimeDelta;
+use futures_util::future::join_all;
 use kitmirror::model::objects;
 use kitmirror::replication::{Mode, Whole};
 use kitmirror::simulator::{
-    AccountPlan, Action, Fault, Junk, Lag, NewSubscriber, PageFault, Parent, Scope, Simulator, State,
+    AccountPlan, Action, Blank, Fault, Junk, Lag, NewSubscriber, PageFault, Parent, Scope, Simulator, State,
 };
 use kitmirror::store::Outcome;
 use std::time::Duration;
@@ -42,6 +43,70 @@ async fn a_reconcile_finds_what_is_not_dated() {
         scene.reconcile().await;
         scene.mirrors_kit().await;
     }
+}
+
+/// M37, P2. Somebody leaves the tag whenever it is read: what left before is marked all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_shrinks_while_it_is_read_is_reconciled() {
+    join_all(Api::VERSIONS.map(|api| async move {
+        let (page, members) = match api {
+            Api::V3 => (50, "/v3/tags/*/subscriptions"),
+            _ => (100, "/v4/tags/*/subscribers"),
+        };
+        let plan = AccountPlan::new(900).tag_sizes([600]);
+        let scene = Scene::new(plan, api).await;
+        scene.kit.set_modes(|modes| modes.page_cap = Some(page));
+        scene.sync_full().await;
+        let tag = scene.change(|account| account.tags()[0].id);
+        let leave = move |account: &mut kitmirror::simulator::Account| {
+            let mut all = account.tag_members(tag).map(|member| member.subscriber_id);
+            let first = all.find(|id| account.state_of(*id) == Some(State::Active)).expect("a member");
+            drop(all);
+            assert!(account.untag(tag, first));
+            first
+        };
+        let gone = scene.change(|account| [(); 5].map(|()| leave(account)));
+        scene.later(TimeDelta::hours(1));
+        scene
+            .kit
+            .every_request(members, if api == Api::V3 { 6 } else { 2 }, move |account| _ = leave(account));
+        let report = scene.reconcile().await;
+        assert!(report.is_complete(), "{api:?}: {report:#?}");
+        let sql = format!("select subscriber_id from tag_subscriptions where tag_id = {tag}");
+        let marked = marked(&scene, &sql).await;
+        assert!(gone.iter().all(|id| marked.contains(id)), "{api:?}: {marked:?} of {gone:?}");
+        scene.kit.clear_churn();
+        scene.later(TimeDelta::hours(1));
+        scene.reconcile().await;
+        scene.mirrors_kit().await;
+    }))
+    .await;
+}
+
+/// H-06, M37. A proxy that answers 404 to everything for a while knows nothing about what is at Kit.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_404_that_is_not_kits_is_no_proof_of_a_deletion() {
+    let cases = [
+        (Api::V3, "/v3/tags/*/subscriptions", Blank::Empty),
+        (Api::V4, "/v4/tags/*/subscribers", Blank::Html),
+    ];
+    join_all(cases.map(|(api, members, look)| async move {
+        let scene = Scene::loaded(plan(), api).await;
+        let gone = scene.change(|account| {
+            let gone = account.tags()[2].id;
+            assert!(account.delete_tag(gone));
+            gone
+        });
+        scene.later(TimeDelta::hours(1));
+        scene.kit.faults().add(Fault::new(Action::Status(404, look)).on(members));
+        let run = scene.mirror.run(&scene.serving, api, Some(Whole::Reconcile), &["tags"]).await;
+        assert!(!run.expect("a session").is_complete(), "{api:?}");
+        assert_eq!(marked(&scene, "select id from tags where id > 0").await, [0; 0], "{api:?}");
+        scene.kit.faults().clear();
+        scene.reconcile().await;
+        assert_eq!(marked(&scene, "select id from tags where id > 0").await, [gone], "{api:?}");
+    }))
+    .await;
 }
 
 /// M37, P2.
