@@ -13,7 +13,7 @@ create table if not exists `forms` (
     `success_message` longtext comment 'Message after signing up, legacy forms (API v3).',
     `archived` tinyint(1) comment 'Whether the creator archived it.',
     `uid` longtext comment 'Public identifier in the form''s address.',
-    `subscriber_count` bigint comment 'Number of subscribers as Kit counts them (API v4).',
+    `subscriber_count` bigint comment 'Kit''s own count, as a rule of active people only, so less than the rows here (API v4).',
     `created_at` datetime(6) not null comment 'When it was created, by Kit''s clock.',
     `_first_seen_at` datetime(6) not null comment 'When the mirror first stored the row.',
     `_synced_at` datetime(6) not null comment 'When the row''s content last changed here.',

@@ -11,7 +11,7 @@ create table if not exists `sequences` (
     `send_hour` bigint comment 'Hour of the day at which it sends, 0 to 23, in time_zone (API v4).',
     `time_zone` longtext comment 'IANA time zone of send_hour (API v4).',
     `email_count` bigint comment 'Number of e-mails in it (API v4).',
-    `subscriber_count` bigint comment 'Number of subscribers as Kit counts them (API v4).',
+    `subscriber_count` bigint comment 'Kit''s own count, as a rule of active people only, so less than the rows here (API v4).',
     `created_at` datetime(6) not null comment 'When it was created, by Kit''s clock.',
     `updated_at` datetime(6) comment 'When it was last changed (API v4).',
     `_first_seen_at` datetime(6) not null comment 'When the mirror first stored the row.',

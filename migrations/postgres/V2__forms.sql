@@ -13,7 +13,7 @@ create table "forms" (
     "success_message" text, -- Message after signing up, legacy forms (API v3).
     "archived" boolean, -- Whether the creator archived it.
     "uid" text, -- Public identifier in the form's address.
-    "subscriber_count" bigint, -- Number of subscribers as Kit counts them (API v4).
+    "subscriber_count" bigint, -- Kit's own count, as a rule of active people only, so less than the rows here (API v4).
     "created_at" timestamp with time zone not null, -- When it was created, by Kit's clock.
     "_first_seen_at" timestamp with time zone not null, -- When the mirror first stored the row.
     "_synced_at" timestamp with time zone not null, -- When the row's content last changed here.
@@ -34,7 +34,7 @@ comment on column "forms"."sign_up_button_text" is 'Text on the button of a lega
 comment on column "forms"."success_message" is 'Message after signing up, legacy forms (API v3).';
 comment on column "forms"."archived" is 'Whether the creator archived it.';
 comment on column "forms"."uid" is 'Public identifier in the form''s address.';
-comment on column "forms"."subscriber_count" is 'Number of subscribers as Kit counts them (API v4).';
+comment on column "forms"."subscriber_count" is 'Kit''s own count, as a rule of active people only, so less than the rows here (API v4).';
 comment on column "forms"."created_at" is 'When it was created, by Kit''s clock.';
 comment on column "forms"."_first_seen_at" is 'When the mirror first stored the row.';
 comment on column "forms"."_synced_at" is 'When the row''s content last changed here.';

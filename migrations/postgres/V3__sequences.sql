@@ -11,7 +11,7 @@ create table "sequences" (
     "send_hour" bigint, -- Hour of the day at which it sends, 0 to 23, in time_zone (API v4).
     "time_zone" text, -- IANA time zone of send_hour (API v4).
     "email_count" bigint, -- Number of e-mails in it (API v4).
-    "subscriber_count" bigint, -- Number of subscribers as Kit counts them (API v4).
+    "subscriber_count" bigint, -- Kit's own count, as a rule of active people only, so less than the rows here (API v4).
     "created_at" timestamp with time zone not null, -- When it was created, by Kit's clock.
     "updated_at" timestamp with time zone, -- When it was last changed (API v4).
     "_first_seen_at" timestamp with time zone not null, -- When the mirror first stored the row.
@@ -31,7 +31,7 @@ comment on column "sequences"."send_days" is 'Weekdays on which it sends (API v4
 comment on column "sequences"."send_hour" is 'Hour of the day at which it sends, 0 to 23, in time_zone (API v4).';
 comment on column "sequences"."time_zone" is 'IANA time zone of send_hour (API v4).';
 comment on column "sequences"."email_count" is 'Number of e-mails in it (API v4).';
-comment on column "sequences"."subscriber_count" is 'Number of subscribers as Kit counts them (API v4).';
+comment on column "sequences"."subscriber_count" is 'Kit''s own count, as a rule of active people only, so less than the rows here (API v4).';
 comment on column "sequences"."created_at" is 'When it was created, by Kit''s clock.';
 comment on column "sequences"."updated_at" is 'When it was last changed (API v4).';
 comment on column "sequences"."_first_seen_at" is 'When the mirror first stored the row.';

@@ -7,8 +7,8 @@ create table "subscribers" (
     "created_at" timestamp with time zone not null, -- When the person signed up, by Kit's clock.
     "cancelled_at" timestamp with time zone, -- When the person last unsubscribed, where the API tells.
     "fields" jsonb, -- Custom field values by key.
-    "attribution" jsonb, -- Where the person came from (API v4, on request).
-    "location" jsonb, -- Where the person is, as Kit believes (API v4, on request).
+    "attribution" jsonb, -- Where the person came from: referrer, utm_source and so on; null where unknown (API v4).
+    "location" jsonb, -- Where the person is, as Kit believes: city, country and so on; null where unknown (API v4).
     "_first_seen_at" timestamp with time zone not null, -- When the mirror first stored the row.
     "_synced_at" timestamp with time zone not null, -- When the row's content last changed here.
     "_deleted_at" timestamp with time zone, -- When a reconcile found the row gone at Kit; null while it is there.
@@ -25,8 +25,8 @@ comment on column "subscribers"."state" is 'active, inactive (not confirmed), ca
 comment on column "subscribers"."created_at" is 'When the person signed up, by Kit''s clock.';
 comment on column "subscribers"."cancelled_at" is 'When the person last unsubscribed, where the API tells.';
 comment on column "subscribers"."fields" is 'Custom field values by key.';
-comment on column "subscribers"."attribution" is 'Where the person came from (API v4, on request).';
-comment on column "subscribers"."location" is 'Where the person is, as Kit believes (API v4, on request).';
+comment on column "subscribers"."attribution" is 'Where the person came from: referrer, utm_source and so on; null where unknown (API v4).';
+comment on column "subscribers"."location" is 'Where the person is, as Kit believes: city, country and so on; null where unknown (API v4).';
 comment on column "subscribers"."_first_seen_at" is 'When the mirror first stored the row.';
 comment on column "subscribers"."_synced_at" is 'When the row''s content last changed here.';
 comment on column "subscribers"."_deleted_at" is 'When a reconcile found the row gone at Kit; null while it is there.';

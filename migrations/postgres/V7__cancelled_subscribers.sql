@@ -11,8 +11,8 @@ comment on column "cancelled_subscribers"."state" is 'active, inactive (not conf
 comment on column "cancelled_subscribers"."created_at" is 'When the person signed up, by Kit''s clock.';
 comment on column "cancelled_subscribers"."cancelled_at" is 'When the person last unsubscribed, where the API tells.';
 comment on column "cancelled_subscribers"."fields" is 'Custom field values by key.';
-comment on column "cancelled_subscribers"."attribution" is 'Where the person came from (API v4, on request).';
-comment on column "cancelled_subscribers"."location" is 'Where the person is, as Kit believes (API v4, on request).';
+comment on column "cancelled_subscribers"."attribution" is 'Where the person came from: referrer, utm_source and so on; null where unknown (API v4).';
+comment on column "cancelled_subscribers"."location" is 'Where the person is, as Kit believes: city, country and so on; null where unknown (API v4).';
 comment on column "cancelled_subscribers"."_first_seen_at" is 'When the mirror first stored the row.';
 comment on column "cancelled_subscribers"."_synced_at" is 'When the row''s content last changed here.';
 comment on column "cancelled_subscribers"."_deleted_at" is 'When a reconcile found the row gone at Kit; null while it is there.';

@@ -13,7 +13,7 @@ create table "forms" (
     "success_message" text, -- Message after signing up, legacy forms (API v3).
     "archived" integer, -- Whether the creator archived it.
     "uid" text, -- Public identifier in the form's address.
-    "subscriber_count" integer, -- Number of subscribers as Kit counts them (API v4).
+    "subscriber_count" integer, -- Kit's own count, as a rule of active people only, so less than the rows here (API v4).
     "created_at" text not null, -- When it was created, by Kit's clock.
     "_first_seen_at" text not null, -- When the mirror first stored the row.
     "_synced_at" text not null, -- When the row's content last changed here.

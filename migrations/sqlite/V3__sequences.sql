@@ -11,7 +11,7 @@ create table "sequences" (
     "send_hour" integer, -- Hour of the day at which it sends, 0 to 23, in time_zone (API v4).
     "time_zone" text, -- IANA time zone of send_hour (API v4).
     "email_count" integer, -- Number of e-mails in it (API v4).
-    "subscriber_count" integer, -- Number of subscribers as Kit counts them (API v4).
+    "subscriber_count" integer, -- Kit's own count, as a rule of active people only, so less than the rows here (API v4).
     "created_at" text not null, -- When it was created, by Kit's clock.
     "updated_at" text, -- When it was last changed (API v4).
     "_first_seen_at" text not null, -- When the mirror first stored the row.

@@ -7,8 +7,8 @@ create table "subscribers" (
     "created_at" text not null, -- When the person signed up, by Kit's clock.
     "cancelled_at" text, -- When the person last unsubscribed, where the API tells.
     "fields" text, -- Custom field values by key.
-    "attribution" text, -- Where the person came from (API v4, on request).
-    "location" text, -- Where the person is, as Kit believes (API v4, on request).
+    "attribution" text, -- Where the person came from: referrer, utm_source and so on; null where unknown (API v4).
+    "location" text, -- Where the person is, as Kit believes: city, country and so on; null where unknown (API v4).
     "_first_seen_at" text not null, -- When the mirror first stored the row.
     "_synced_at" text not null, -- When the row's content last changed here.
     "_deleted_at" text, -- When a reconcile found the row gone at Kit; null while it is there.

@@ -385,6 +385,9 @@ pub enum Transform {
     None,
     /// Older v3 forms carry the account's `api_key` in the query of their embed address: it is taken out.
     WithoutApiKey,
+    /// An object whose members are all null says nothing, and is stored as null: v4 has ten such members for everybody of
+    /// whom it knows nothing.
+    BlankIsNull,
 }
 
 /// What a column says about the person whose row it is.
@@ -491,6 +494,13 @@ impl Column {
         self
     }
 
+    /// Null where all of its members are.
+    #[must_use]
+    pub const fn blank_is_null(mut self) -> Self {
+        self.transform = Transform::BlankIsNull;
+        self
+    }
+
     /// Loses an `api_key` in its query.
     #[must_use]
     pub const fn without_api_key(mut self) -> Self {
@@ -555,6 +565,11 @@ impl Object {
     /// Position of a column.
     pub fn column_index(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// Name and type of a column of its rows, [that of `_extra`](super::Row::cells) behind all others.
+    pub fn cell(&self, at: usize) -> (&'static str, Type) {
+        self.columns.get(at).map_or(("_extra", Type::JsonObject), |column| (column.name, column.kind))
     }
 
     /// Positions of the key columns.

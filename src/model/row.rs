@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::record::Record;
-use super::text::{canonical, canonical_members, decode};
+use super::text::{canonical, canonical_members, decode, without_lone_surrogates};
 use super::time::{self, Time};
 use super::{ApiVersion, Column, Endpoint, From, Object, Transform, Type};
 
@@ -34,7 +34,7 @@ pub enum Value {
 pub struct Row {
     /// In the order of [`Object::columns`].
     pub values: Vec<Value>,
-    /// Members without a column, as one canonical JSON object; null as a rule.
+    /// Members without a column, as one canonical JSON object; null as a rule, absent in a stub.
     pub extra: Value,
 }
 
@@ -44,13 +44,23 @@ impl Row {
         object.key_indexes().filter_map(|index| self.id(index)).collect()
     }
 
+    /// All of its values, that of `_extra` last.
+    pub fn cells(&self) -> impl Iterator<Item = &Value> {
+        self.values.iter().chain([&self.extra])
+    }
+
+    /// One of them.
+    pub fn cell(&self, at: usize) -> &Value {
+        self.values.get(at).unwrap_or(&self.extra)
+    }
+
     /// About how many bytes it has on its way into the database.
     pub fn bytes(&self) -> usize {
         let size = |value: &Value| match value {
             Value::Text(text) | Value::Json(text) => text.len(),
             _ => 8,
         };
-        self.values.iter().map(size).sum::<usize>() + size(&self.extra)
+        self.cells().map(size).sum()
     }
 
     /// The row as a JSON object of its columns, without those it has no value for.
@@ -66,7 +76,7 @@ impl Row {
         };
         let names = object.columns.iter().map(|column| column.name).chain(["_extra"]);
         let members: Vec<String> = names
-            .zip(self.values.iter().chain([&self.extra]))
+            .zip(self.cells())
             .filter_map(|(name, cell)| Some(format!("\"{name}\":{}", value(cell)?)))
             .collect();
         format!("{{{}}}", members.join(","))
@@ -169,7 +179,8 @@ impl<'a> Mapping<'a> {
     }
 
     fn row(&self, raw: &str, batch: &mut Batch) {
-        let record = match Record::parse(raw) {
+        let clean = without_lone_surrogates(raw);
+        let record = match Record::parse(&clean) {
             Ok(record) => record,
             Err(_) => {
                 let reason = "the record is not a JSON object that can be read".to_owned();
@@ -199,6 +210,10 @@ impl<'a> Mapping<'a> {
             }
         }
         let extra = match self.extra(&record) {
+            // A stub says nothing of what it leaves out.
+            Ok(Value::Null) if self.endpoint.detail.is_some() && self.lacks_a_member(&values) => {
+                Value::Absent
+            }
             Ok(extra) => extra,
             Err(reason) => {
                 self.quarantine(&record, raw, format!("_extra: {reason}"), false, batch);
@@ -245,6 +260,7 @@ impl<'a> Mapping<'a> {
         let value = match raw {
             None => Value::Absent,
             Some(raw) if raw.get() == "null" => Value::Null,
+            Some(raw) if column.transform == Transform::BlankIsNull && is_blank(raw) => Value::Null,
             Some(raw) => typed(column, raw)?,
         };
         required(column, value)
@@ -272,6 +288,12 @@ impl<'a> Mapping<'a> {
         let unknown = unknown.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect();
         let json = canonical_members(unknown).map_err(|error| error.to_string())?;
         Ok(json.map_or(Value::Null, |json| Value::Json(json.into())))
+    }
+
+    /// Whether a member is missing that this version of the API has.
+    fn lacks_a_member(&self, values: &[Value]) -> bool {
+        let mut columns = self.object.columns.iter().zip(values);
+        columns.any(|(column, value)| *value == Value::Absent && column.from(self.version) != From::Nowhere)
     }
 
     fn takes_whole(&self, member: &str) -> bool {
@@ -355,9 +377,14 @@ fn integer(text: &str) -> Result<i64, String> {
     digits.parse().map_err(|_| "an integer beyond 64 bits".to_owned())
 }
 
+/// Whether an object has no member but null ones.
+fn is_blank(raw: &RawValue) -> bool {
+    Record::parse(raw.get()).is_ok_and(|record| record.members().all(|(_, value)| value.get() == "null"))
+}
+
 fn transformed(transform: Transform, text: String) -> String {
     match transform {
-        Transform::None => text,
+        Transform::None | Transform::BlankIsNull => text,
         Transform::WithoutApiKey => without_api_key(&text),
     }
 }
@@ -426,6 +453,34 @@ mod tests {
         let batch = person(&format!(r#"{WHOLE}, "first_name": null"#));
         assert_eq!(value(&SUBSCRIBERS, &batch, "first_name"), Value::Null);
         assert_eq!(value(&SUBSCRIBERS, &batch, "fields"), Value::Absent);
+    }
+
+    /// Kit sends ten nulls for everybody of whom it knows nothing.
+    #[test]
+    fn an_object_of_nulls_is_null_where_that_is_all_it_can_mean() {
+        let unknown = r#""attribution": {"referrer": null, "utm_source": null}, "location": {"city": "Bern"}, "fields": {"a": null}"#;
+        let batch = person(&format!("{WHOLE}, {unknown}"));
+        assert_eq!(value(&SUBSCRIBERS, &batch, "attribution"), Value::Null);
+        assert_eq!(value(&SUBSCRIBERS, &batch, "location"), Value::Json(r#"{"city":"Bern"}"#.into()));
+        assert_eq!(value(&SUBSCRIBERS, &batch, "fields"), Value::Json(r#"{"a":null}"#.into()));
+    }
+
+    /// M32: what a stub does not show, members without a column among them, is not known to be empty.
+    #[test]
+    fn a_stub_empties_nothing() {
+        let stub = r#"{"id": 7, "created_at": "2024-05-03T09:00:00Z", "subject": "Hello"}"#;
+        assert_eq!(map(&BROADCASTS, ApiVersion::V3, "", stub).rows[0].extra, Value::Absent);
+        let more = r#"{"id": 7, "created_at": "2024-05-03T09:00:00Z", "subject": "Hello", "new": 1}"#;
+        assert_eq!(
+            map(&BROADCASTS, ApiVersion::V3, "", more).rows[0].extra,
+            Value::Json(r#"{"new":1}"#.into())
+        );
+        // Where there are no stubs, a member that is missing is no sign of one.
+        let person = person(WHOLE);
+        assert_eq!(
+            (&value(&SUBSCRIBERS, &person, "fields"), &person.rows[0].extra),
+            (&Value::Absent, &Value::Null)
+        );
     }
 
     /// M36, P-03, P-07.

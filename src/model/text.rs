@@ -19,6 +19,34 @@ pub fn without_addresses(text: &str) -> String {
     text.split(' ').map(|word| if hides(word) { "***" } else { word }).collect::<Vec<_>>().join(" ")
 }
 
+/// JSON with U+FFFD for every half of a surrogate pair, which no parser takes for text, in names of members as well.
+pub fn without_lone_surrogates(json: &str) -> Cow<'_, str> {
+    let half = |at: usize| {
+        let digits = json.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok().filter(|unit| (0xd800..0xe000).contains(unit))
+    };
+    let mut clean = String::new();
+    let (mut kept, mut at) = (0, 0);
+    while let Some(found) = json[at..].find('\\') {
+        at += found;
+        at += match (half(at), half(at + 6)) {
+            (None, _) => 1 + json[at + 1..].chars().next().map_or(0, char::len_utf8),
+            (Some(0xd800..0xdc00), Some(0xdc00..)) => 12,
+            (Some(_), _) => {
+                clean.push_str(&json[kept..at]);
+                clean.push_str("\\ufffd");
+                kept = at + 6;
+                6
+            }
+        };
+    }
+    if kept == 0 {
+        return Cow::Borrowed(json);
+    }
+    clean.push_str(&json[kept..]);
+    Cow::Owned(clean)
+}
+
 /// Decodes a JSON string token, quotes included, that a JSON parser has accepted as well-formed.
 /// `None` if the token is not a string.
 pub fn decode(token: &str) -> Option<String> {
@@ -188,6 +216,24 @@ fn write_string(text: &str, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lone_surrogate_is_replaced_wherever_it_stands() {
+        for (json, clean) in [
+            (r#"{"a\ud800":1}"#, r#"{"a\ufffd":1}"#),
+            (
+                r#"["\udc00x","\uD83C\uDF89","\ud83c\ud83c\udf89"]"#,
+                r#"["\ufffdx","\uD83C\uDF89","\ufffd\ud83c\udf89"]"#,
+            ),
+            (r#""\\ud800""#, r#""\\ud800""#),
+            (r#""\ud8""#, r#""\ud8""#),
+            ("\"ü\\", "\"ü\\"),
+            ("", ""),
+        ] {
+            assert_eq!(without_lone_surrogates(json), clean);
+        }
+    }
+
     use proptest::prelude::*;
 
     fn canonical_of(json: &str) -> Result<String, NotCanonical> {

@@ -390,10 +390,22 @@ fn person_row(person: &TruthSubscriber, api: Api) -> Map<String, Value> {
         "state": text(&person.state), "created_at": time(person.created_at),
         "fields": storable(&Value::Object(person.fields.clone())),
     }));
+    if api != Api::V3 {
+        row.insert("attribution".to_owned(), known(&person.attribution));
+        row.insert("location".to_owned(), known(&person.location));
+    }
     if api != Api::V3 && person.state == "cancelled" {
         row.insert("cancelled_at".to_owned(), maybe(person.cancelled_at));
     }
     row
+}
+
+/// An object of nulls says as much as null.
+fn known(value: &Value) -> Value {
+    match value {
+        Value::Object(members) if members.values().all(Value::is_null) => Value::Null,
+        value => storable(value),
+    }
 }
 
 fn member_row(account: &Account, table: &str, member: &TruthMember, api: Api) -> Map<String, Value> {

@@ -15,8 +15,18 @@ const COLUMNS: &[Column] = &[
         .v3(From::Member("cancelled_at"))
         .v4(From::Member("canceled_at")),
     Column::object("fields", "Custom field values by key."),
-    Column::object("attribution", "Where the person came from (API v4, on request).").only_v4(),
-    Column::object("location", "Where the person is, as Kit believes (API v4, on request).").only_v4(),
+    Column::object(
+        "attribution",
+        "Where the person came from: referrer, utm_source and so on; null where unknown (API v4).",
+    )
+    .only_v4()
+    .blank_is_null(),
+    Column::object(
+        "location",
+        "Where the person is, as Kit believes: city, country and so on; null where unknown (API v4).",
+    )
+    .only_v4()
+    .blank_is_null(),
 ];
 
 /// By id and ascending, new people come last: neither inserts nor resuming disturb the reading,
@@ -43,7 +53,7 @@ pub static SUBSCRIBERS: Object = Object {
             .gone(PERSON),
         // The default shows active people only.
         v4: Endpoint::cursor("/subscribers", "subscribers")
-            .query(&[("status", "all")])
+            .query(&[("status", "all"), ("include", "attribution,location")])
             .whole(BY_ID)
             .fresh(&[
                 Fresh::SinceWatermark { param: "created_after", order: BY_ID },
@@ -71,7 +81,7 @@ pub static CANCELLED_SUBSCRIBERS: Object = Object {
             .shows_only("state", "cancelled")
             .gone(PERSON),
         v4: Endpoint::cursor("/subscribers", "subscribers")
-            .query(&[("status", "cancelled"), ("include", "canceled_at")])
+            .query(&[("status", "cancelled"), ("include", "canceled_at,attribution,location")])
             .whole(BY_ID)
             .fresh(&[Fresh::NewestFirst {
                 order: &[("sort_field", "cancelled_at"), ("sort_order", "desc")],
