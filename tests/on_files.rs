@@ -8,8 +8,9 @@ use chrono::{TimeDelta, Utc};
 use futures_util::future::join_all;
 use kitmirror::error::Kind;
 use kitmirror::model::objects::TAGS;
-use kitmirror::simulator::AccountPlan;
+use kitmirror::simulator::{AccountPlan, NewSubscriber};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// D-04. No room: told as such, whole afterwards, and gone on with once there is room again.
 #[tokio::test]
@@ -31,6 +32,41 @@ async fn a_full_disk_refuses_the_commit_and_harms_nothing() {
     bench.store.query(&limit("1000000")).await.expect("the limit is lifted");
     assert_eq!(bench.write(tags(6..=20_000)).await.inserted, 19_995);
     assert_eq!(bench.sees("pragma integrity_check").await, ["ok"]);
+}
+
+/// D-03. A file that is replaced or removed under a service is noticed: no commit goes to where nobody will ever see it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_replaced_or_removed_under_a_service_is_filled_again() {
+    let scene = Scene::new(few(), Api::V4).await;
+    scene.sync_full().await;
+    let (file, backup) = (scene.mirror.file(), scene.mirror.folder().join("backup"));
+    let people = "select count(*) from subscribers";
+    let before = scene.mirror.number(people).await;
+    scene.mirror.execute(&format!("vacuum into '{}'", backup.display())).await;
+    let binary = Binary::of(&scene.mirror, &scene.serving, Api::V4).set("KITMIRROR_SCHEDULE", "* * * * * *");
+    let mut running = binary.start(&["run"]);
+    running.has_said("Reading what is new").await;
+    for (joined, is_replaced) in [(1, true), (2, false)] {
+        if is_replaced {
+            std::fs::rename(&backup, &file).expect("the backup takes its place");
+        } else {
+            std::fs::remove_file(&file).expect("the file is removed");
+        }
+        for ending in ["-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{ending}", file.display()));
+        }
+        scene
+            .change(|account| account.create_subscriber(NewSubscriber::new(format!("{joined}@example.org"))));
+        if !is_replaced {
+            running.has_said("Brought the tables").await;
+        }
+        let begun = Instant::now();
+        while scene.mirror.number(people).await != before + joined {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{joined}: {}", running.said());
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    running.stop("TERM").await.ended_with(0);
 }
 
 /// The README shows queries for SQLite, and everybody copies them first.

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::model::{Time, Value};
 
 /// The one row of `sync_account`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct AccountRow {
     /// Kit's id; v3 gives none.
     pub account_id: Option<i64>,
@@ -16,6 +16,12 @@ pub struct AccountRow {
     pub primary_email_address: Option<String>,
     /// `v3` or `v4`, the one used last.
     pub api_version: Option<String>,
+}
+
+impl std::fmt::Debug for AccountRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AccountRow").field("account_id", &self.account_id).finish_non_exhaustive()
+    }
 }
 
 /// The account the mirror belongs to, if it belongs to one yet.

@@ -80,14 +80,14 @@ pub(super) async fn write_rows(
     Ok((written, (written.inserted + written.revived) as i64 - own as i64))
 }
 
-/// A parent may have been marked as gone since the page of its members was asked for; they would come to life again, and
-/// nobody would read their list any more.
+/// A parent may have been marked as gone, and deleted even, since the page of its members was asked for; they would come
+/// to life again, and nobody would read their list any more.
 async fn refuse_orphans(connection: &mut Connection, commit: &Commit) -> Result<()> {
     let (Some(parent), Ok(id)) = (commit.object.parent(), commit.partition.parse()) else { return Ok(()) };
-    if !rows::gone_among(connection, parent, &[id]).await?.is_empty() {
+    if rows::live_among(connection, parent, &[id]).await?.is_empty() {
         return Err(Error::new(
             Kind::SourceNotFound,
-            format!("{} {id} was marked as gone meanwhile", parent.name),
+            format!("{} {id} was found to be gone meanwhile", parent.name),
         ));
     }
     Ok(())
@@ -107,7 +107,8 @@ async fn departed(connection: &mut Connection, commit: &Commit) -> Result<BTreeS
         return Ok(BTreeSet::new());
     }
     let suspects: Vec<i64> = suspects.into_iter().collect();
-    rows::gone_among(connection, &objects::SUBSCRIBERS, &suspects).await
+    let live = rows::live_among(connection, &objects::SUBSCRIBERS, &suspects).await?;
+    Ok(suspects.into_iter().filter(|id| !live.contains(id)).collect())
 }
 
 pub(super) async fn write_position(

@@ -143,6 +143,16 @@ pub(super) async fn release(connection: &mut Connection, lease: &Lease) -> Resul
 
 pub use process::owner;
 
+impl Holder {
+    /// Who it is, for people.
+    pub fn shown(&self) -> String {
+        match self.owner.rsplitn(3, '/').collect::<Vec<_>>().as_slice() {
+            [_, pid, host] => format!("process {pid} on {}", host.split(':').next().unwrap_or(host)),
+            _ => self.owner.clone(),
+        }
+    }
+}
+
 /// Processes of this machine. A lease left by one that was killed need not be waited for.
 mod process {
     use std::fs;

@@ -129,15 +129,15 @@ pub(super) async fn migrate(connection: &mut Connection, names: &[&str]) -> Resu
         return result.and_then(|migrated| released.map(|()| migrated));
     }
     connection.begin().await?;
-    let result = apply(connection, names).await;
-    match &result {
-        Ok(_) => connection.script("commit", "commit").await?,
-        Err(_) => {
-            // What went wrong before counts.
-            if let Err(error) = connection.script("roll back", "rollback").await {
-                tracing::debug!("{}", error.one_line());
-            }
-        }
+    let result = match apply(connection, names).await {
+        Ok(migrated) => connection.script("commit", "commit").await.map(|()| migrated),
+        Err(error) => Err(error),
+    };
+    if result.is_err()
+        && let Err(error) = connection.script("roll back", "rollback").await
+    {
+        // What went wrong before counts.
+        tracing::debug!("{}", error.one_line());
     }
     result
 }

@@ -1,6 +1,6 @@
 //! `sync_quarantine`: records that could not be stored, and whose they are.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use sha2::{Digest as _, Sha256};
 
 use super::connection::Connection;
 use super::people::People;
@@ -53,11 +53,10 @@ pub(super) async fn write(
     Ok(())
 }
 
-/// Tells records without a key apart.
+/// Tells records without a key apart, in every version of this program.
 fn digest(raw: &str) -> String {
-    let mut hasher = DefaultHasher::new();
-    raw.hash(&mut hasher);
-    format!("#{:016x}", hasher.finish())
+    let digest = Sha256::digest(raw.as_bytes());
+    digest.iter().take(8).fold("#".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// A note as it is stored.

@@ -107,8 +107,7 @@ fn by_presence<'r>(rows: &[&'r Row]) -> Vec<(Vec<usize>, Vec<&'r Row>)> {
     let mut groups: Vec<(u64, Vec<&'r Row>)> = Vec::new();
     for row in rows {
         let mask = row
-            .values
-            .iter()
+            .cells()
             .enumerate()
             .fold(0_u64, |mask, (at, value)| if *value == Value::Absent { mask } else { mask | 1 << at });
         match groups.iter_mut().find(|(known, _)| *known == mask) {
@@ -124,7 +123,7 @@ fn by_presence<'r>(rows: &[&'r Row]) -> Vec<(Vec<usize>, Vec<&'r Row>)> {
 
 /// Cuts a group into statements that stay within the limits of parameters, rows and bytes.
 fn chunks<'g, 'r>(connection: &Connection, present: &[usize], group: &'g [&'r Row]) -> Vec<&'g [&'r Row]> {
-    let columns = present.len() + 3;
+    let columns = present.len() + 2;
     let dialect = connection.dialect();
     let most = (dialect.parameter_limit() / columns).clamp(1, dialect.rows_per_statement());
     let mut chunks = Vec::new();
@@ -244,15 +243,15 @@ pub(super) async fn parents(connection: &mut Connection, object: &Object) -> Res
     Ok(rows.iter().filter_map(|row| Some((row.int(0)?, count(row)))).collect())
 }
 
-/// Which of `ids` are marked as gone.
-pub(super) async fn gone_among(
+/// Which of `ids` are there and not marked as gone.
+pub(super) async fn live_among(
     connection: &mut Connection,
     object: &Object,
     ids: &[i64],
 ) -> Result<BTreeSet<i64>> {
     let (among, values) = connection.dialect().is_among("id", ids.iter().copied());
-    let sql = format!("select id from {} where {among} and _deleted_at is not null", object.table);
-    let rows = connection.rows("look for what is gone", &sql, &values).await?;
+    let sql = format!("select id from {} where {among} and _deleted_at is null", object.table);
+    let rows = connection.rows("look for what is there", &sql, &values).await?;
     Ok(rows.iter().filter_map(|row| row.int(0)).collect())
 }
 

@@ -94,7 +94,7 @@ proptest! {
         for (present, group) in &groups {
             prop_assert!(group.iter().map(|row| mark(row)).is_sorted_by(|one, next| one < next));
             for row in group {
-                let there: Vec<usize> = (0..row.values.len()).filter(|at| row.values[*at] != Value::Absent).collect();
+                let there: Vec<usize> = (0..=row.values.len()).filter(|at| *row.cell(*at) != Value::Absent).collect();
                 prop_assert_eq!(present, &there);
                 seen.push(mark(row));
             }
@@ -129,7 +129,7 @@ proptest! {
             let (dialect, bytes) = (connection.dialect(), connection.statement_bytes());
             let fits = |rows: &[&Row]| {
                 rows.len() <= dialect.rows_per_statement()
-                    && rows.len() * (columns + 3) <= dialect.parameter_limit()
+                    && rows.len() * (columns + 2) <= dialect.parameter_limit()
                     && rows.iter().map(|row| row.bytes()).sum::<usize>() <= bytes
             };
             for (at, chunk) in chunks.iter().enumerate() {

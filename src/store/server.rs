@@ -3,6 +3,7 @@
 use super::connection::Connection;
 use super::dialect::Dialect;
 use crate::error::{Error, Kind, Result};
+use crate::model::Value;
 
 /// The least `max_allowed_packet` of MySQL: what servers of old had by default.
 const LEAST_PACKET: i64 = 1 << 20;
@@ -51,6 +52,30 @@ pub(super) async fn refuse_unfit(connection: &mut Connection) -> Result<()> {
             }
         }
     }
+}
+
+/// Why the user cannot make the tables, if that is certain. Only PostgreSQL tells before it is tried.
+pub(super) async fn refuses_tables(connection: &mut Connection) -> Result<Option<String>> {
+    if connection.dialect() != Dialect::Postgres {
+        return Ok(None);
+    }
+    let wanted = connection.schema().map_or(Value::Null, |schema| Value::Text(schema.into()));
+    let sql = "select cast(current_user as text), coalesce(cast(? as text), cast(current_schema() as text)), \
+               has_database_privilege(current_database(), 'create')";
+    let rows = connection.rows("ask for the user's rights", sql, &[wanted]).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let user = row.text(0).unwrap_or_default();
+    let Some(schema) = row.text(1) else {
+        return Ok(Some("no schema of the search path exists; set database_schema".to_owned()));
+    };
+    let sql = "select has_schema_privilege(oid, 'create') from pg_namespace where nspname = ?";
+    let rights = connection.rows("ask for the user's rights", sql, &[Value::Text(schema.into())]).await?;
+    Ok(match rights.first() {
+        Some(right) if right.is_true(0) => None,
+        Some(_) => Some(format!("user \"{user}\" may not create tables in the schema \"{schema}\"")),
+        None if row.is_true(2) => None,
+        None => Some(format!("user \"{user}\" may not create the schema \"{schema}\"")),
+    })
 }
 
 fn too_old(name: &str, version: &str, least: &str) -> Error {

@@ -1,7 +1,7 @@
 //! A server that goes away, comes back, says nothing, loses a commit, or is in somebody's way: it costs time only.
 
 use crate::ENGINE;
-use crate::support::bench::{more, tags, text};
+use crate::support::bench::{more, tag, tags, text};
 use crate::support::judge::Strictness;
 use crate::support::proxy::{Cut, Proxy};
 use crate::support::scene::{few, people};
@@ -51,6 +51,27 @@ async fn a_commit_whose_connection_is_cut_is_made_once() {
     }
     let expected = undisturbed.expect("there was one");
     assert_eq!(expected[..3], ["121|1|121", "tags|121|-|{\"page\":1}", "3|141|121|0"]);
+}
+
+/// D-03. A comparison of rows costs no more than time when its connection is ended, and leaves nothing behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comparison_whose_connection_is_ended_is_made_again() {
+    let (bench, proxy) = Bench::behind_a_proxy().await;
+    bench.write(tags(1..=50)).await;
+    let as_it_was = counted(&bench).await;
+    let compared = || async {
+        let rows = vec![tag(50, text("other")), tag(51, text("new"))];
+        bench.store.compare(&TAGS, rows).await.expect("it is made in the end")
+    };
+    let expected = compared().await;
+    assert_eq!((expected.missing.as_slice(), expected.different.as_slice()), (&[51][..], &[50][..]));
+    proxy.close();
+    let opening = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        proxy.open();
+    };
+    assert_eq!(tokio::join!(compared(), opening).0, expected);
+    assert_eq!(counted(&bench).await, as_it_was);
 }
 
 /// M30. What else is written is not only pages: a run begins once, an error is noted once.

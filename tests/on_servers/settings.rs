@@ -40,6 +40,27 @@ async fn a_server_that_only_lets_itself_be_read_is_waited_for() {
     assert_eq!(bench.sees("select pages, rows_read from sync_runs").await, ["2|20"]);
 }
 
+/// PostgreSQL tells before it is tried that a user may not make the tables, and so does `check`.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_tells_that_the_tables_cannot_be_made() {
+    if *ENGINE != Engine::Postgres {
+        return;
+    }
+    let (_sim, serving) = kit(few()).await;
+    let mirror = Mirror::new().await;
+    let server = mirror.database().await;
+    let known = server.texts("select current_database()").await.remove(0);
+    let check = || async { Binary::of(&mirror, &serving, Api::V4).run(&["check"]).await };
+    check().await.ended_with(0);
+    server.execute(&format!("revoke create on database {known} from {ROLE}")).await;
+    let ran = check().await;
+    let told = ran.ended_with(3).output();
+    assert!(told.contains("may not create the schema") && told.contains("README"), "{told}");
+    server.execute(&format!("create schema {SCHEMA}")).await;
+    assert!(check().await.ended_with(3).output().contains("may not create tables in the schema"));
+    server.close().await;
+}
+
 /// D-12, D-13. A database of another encoding: where tables can say how they are written, every letter is kept; where they
 /// cannot, it is told, and nothing is made.
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use crate::support::bench::{at, membership, more, person, tag, tags, text};
 use crate::support::{Bench, Mirror};
 use futures_util::future::join_all;
 use kitmirror::error::Kind;
-use kitmirror::model::objects::{BROADCASTS, FORM_SUBSCRIPTIONS, SUBSCRIBERS, TAG_SUBSCRIPTIONS, TAGS};
+use kitmirror::model::objects::{BROADCASTS, SUBSCRIBERS, TAG_SUBSCRIPTIONS, TAGS};
 use kitmirror::model::{Batch, Quarantined, Row, Value};
 use kitmirror::store::{Access, Commit, Progress, Swept, Whole};
 use std::sync::Arc;
@@ -97,6 +97,25 @@ async fn the_watermark_never_moves_back() {
     let later = bench.commit(&TAGS, Vec::new(), done(Some("2024-05-03T09:00:00.000001Z")));
     bench.store.commit_page(later).await.expect("the commit is accepted");
     assert_eq!(bench.sees("select watermark from sync_state").await, ["2024-05-03T09:00:00.000001Z"]);
+}
+
+/// P2. A page of members that was under way when their tag was marked as gone, or deleted for good even, brings
+/// nobody back: no reconcile would look at them any more.
+#[tokio::test]
+async fn members_of_a_parent_that_is_gone_are_refused() {
+    let bench = Bench::new().await;
+    bench.write(tags(1..=2)).await;
+    bench
+        .other_does(&format!("update tags set _deleted_at = {} where id = 2", sql("2024-05-02T00:00:00Z")))
+        .await;
+    for (tag, is_there) in [(1, true), (2, false), (3, false)] {
+        let members = vec![membership(&TAG_SUBSCRIPTIONS, tag, 7)];
+        let commit = bench.commit(&TAG_SUBSCRIPTIONS, members, more(1));
+        let written = bench.store.commit_page(Commit { partition: tag.to_string(), ..commit }).await;
+        assert_eq!(written.is_ok(), is_there, "tag {tag}");
+        assert!(written.err().is_none_or(|error| error.kind() == Kind::SourceNotFound));
+    }
+    assert_eq!(bench.sees("select tag_id from tag_subscriptions").await, ["1"]);
 }
 
 /// All that a commit could change.
@@ -234,19 +253,15 @@ async fn a_batch_of_large_rows_is_cut_by_bytes() {
 #[tokio::test]
 async fn equal_ids_under_different_parents_are_different_rows() {
     let bench = Bench::new().await;
-    for form in [1, 2] {
-        let commit = Commit {
-            partition: form.to_string(),
-            ..bench.commit(
-                &FORM_SUBSCRIPTIONS,
-                (1..=10).map(|id| membership(&FORM_SUBSCRIPTIONS, form, id)).collect(),
-                more(1),
-            )
-        };
+    bench.write(tags(1..=2)).await;
+    for tag in [1, 2] {
+        let members = (1..=10).map(|id| membership(&TAG_SUBSCRIPTIONS, tag, id)).collect();
+        let commit = bench.commit(&TAG_SUBSCRIPTIONS, members, more(1));
+        let commit = Commit { partition: tag.to_string(), ..commit };
         let written = bench.store.commit_page(commit).await.expect("the commit is accepted");
         assert_eq!(written.inserted, 10);
     }
-    assert_eq!(bench.sees("select count(*) from form_subscriptions").await, ["20"]);
+    assert_eq!(bench.sees("select count(*) from tag_subscriptions").await, ["20"]);
 }
 
 /// M37. A page of members that was on its way when somebody on it was marked as gone does not give him back what went

@@ -35,7 +35,9 @@ pub(in crate::store) fn failed(dialect: Dialect, what: &str, error: sqlx::Error)
             format!("the database does not accept a value (code {})", code(dialect, database.as_ref()))
         }
         (sqlx::Error::Database(database), _) => {
-            format!("{} (code {})", database.message(), code(dialect, database.as_ref()))
+            let code = code(dialect, database.as_ref());
+            let hint = hint(dialect, &code).map_or(String::new(), |hint| format!(": {hint}"));
+            format!("{} (code {code}){hint}", database.message())
         }
         (sqlx::Error::Tls(_), _) => {
             format!(
@@ -77,6 +79,27 @@ fn is_certificate(error: &sqlx::Error) -> bool {
 /// Whether the server wanted a password in a way that the driver only knows over TLS.
 fn is_password_without_tls(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Configuration(cause) if cause.to_string().contains("RSA"))
+}
+
+/// What is to be done about an error of a server or a file, where its number tells more than its kind.
+fn hint(dialect: Dialect, code: &str) -> Option<&'static str> {
+    match (dialect, code) {
+        (Dialect::Postgres, "28P01" | "28000") | (Dialect::Mysql, "1045" | "1698") => {
+            Some("check user and password in database_url; special characters are written as %XX")
+        }
+        (Dialect::Postgres, "3D000") | (Dialect::Mysql, "1049") => Some("create that database first"),
+        (Dialect::Postgres, "42501") | (Dialect::Mysql, "1044" | "1142" | "1227") => {
+            Some("grant the rights that the README lists under \"The database\"")
+        }
+        (Dialect::Postgres, "53100") | (Dialect::Mysql, "1021" | "1114") | (Dialect::Sqlite, "13") => {
+            Some("make room on the disk")
+        }
+        (Dialect::Sqlite, "26") => Some("choose another file, this one is no database"),
+        (Dialect::Sqlite, "11") => {
+            Some("restore a backup of the file, or move it away and run `kitmirror sync --full`")
+        }
+        _ => None,
+    }
 }
 
 /// How a URL asks for a connection without TLS.
@@ -175,10 +198,23 @@ fn mysql(code: &str) -> (Kind, Then) {
         // Lock wait timeout, deadlock, changed since read, redefined since read, to be prepared again, took too long,
         // rolled back by a group.
         Ok(1205 | 1213 | 1020 | 1412 | 1615 | 1969 | 3024 | 3101) => (Kind::DatabaseUnavailable, Then::Again),
-        // Shutdown, too many connections, killed, interrupted, read-only, gone, silent for too long; what a proxy or a
-        // cluster says of a node that is not ready.
+        // Shutdown, too many connections, killed, interrupted, read-only, gone, silent for too long (4031 is what MySQL
+        // says of that); what a proxy or a cluster says of a node that is not ready.
         Ok(
-            1040 | 1053 | 1077 | 1079 | 1152 | 1158..=1161 | 1184 | 1203 | 1226 | 1290 | 1317 | 1836 | 1927,
+            1040
+            | 1053
+            | 1077
+            | 1079
+            | 1152
+            | 1158..=1161
+            | 1184
+            | 1203
+            | 1226
+            | 1290
+            | 1317
+            | 1836
+            | 1927
+            | 4031,
         ) => (Kind::DatabaseUnavailable, Then::Reconnect),
         // No such table, column, view; a definition that does not fit.
         Ok(1054 | 1146 | 1356 | 1136 | 1364 | 1471 | 1348) => (Kind::SchemaMismatch, Then::GiveUp),
@@ -197,4 +233,17 @@ pub(in crate::store) fn unanswered(after: std::time::Duration) -> Error {
     let said = format!("no answer within {} s", after.as_secs());
     Error::new(Kind::DatabaseUnavailable, "could not wait for the database any longer")
         .because(Failure { then: Then::Reconnect, said })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// D-03. MySQL says so before it closes a connection that was silent for long, other servers just close it.
+    #[test]
+    fn a_connection_that_was_silent_for_too_long_is_replaced() {
+        assert_eq!(mysql("4031"), (Kind::DatabaseUnavailable, Then::Reconnect));
+        assert_eq!(postgres("57P05"), (Kind::DatabaseUnavailable, Then::Reconnect));
+        assert_eq!(postgres("25P03"), (Kind::DatabaseUnavailable, Then::Reconnect));
+    }
 }

@@ -163,6 +163,28 @@ pub struct Connection {
     statement_bytes: usize,
     /// Bytes a row may have, alone in a statement.
     row_bytes: usize,
+    /// The file it was opened at.
+    file: Option<FileId>,
+}
+
+/// What tells a file from another one that has taken its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileId(u64, u64);
+
+impl FileId {
+    /// Of the file of a place, where there is one and the system tells.
+    #[cfg(unix)]
+    fn at(place: &Place) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+        let about = std::fs::metadata(place.file()?).ok()?;
+        Some(FileId(about.dev(), about.ino()))
+    }
+
+    /// Of the file of a place, where there is one and the system tells.
+    #[cfg(not(unix))]
+    fn at(_place: &Place) -> Option<Self> {
+        None
+    }
 }
 
 #[derive(Debug)]
@@ -198,7 +220,19 @@ impl Connection {
             (Err(error), None) => return Err(error.about(place)),
             (opened, _) => opened?,
         };
-        Ok(Connection { link, schema: place.schema.clone(), statement_bytes, row_bytes })
+        Ok(Connection {
+            link,
+            schema: place.schema.clone(),
+            statement_bytes,
+            row_bytes,
+            file: FileId::at(place),
+        })
+    }
+
+    /// Whether this still leads to what is at `place`. A file that was removed or replaced, by a backup for instance, can
+    /// be written to for as long as one likes, and nobody would ever see it.
+    pub fn leads_to(&self, place: &Place) -> bool {
+        self.file == FileId::at(place)
     }
 
     /// The SQL it understands.

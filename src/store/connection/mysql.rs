@@ -88,15 +88,14 @@ pub(super) fn arguments(values: &[Value]) -> MySqlArguments {
     arguments
 }
 
-/// Rows as an upsert takes them: the present columns, what is beyond them, and the time twice.
+/// Rows as an upsert takes them: the present columns, and the time twice.
 pub(super) fn rows(present: &[usize], rows: &[&Row], now: Time) -> MySqlArguments {
     let mut arguments = MySqlArguments::default();
-    arguments.reserve(rows.len() * (present.len() + 3), 0);
+    arguments.reserve(rows.len() * (present.len() + 2), 0);
     for row in rows {
         for at in present {
-            add(&mut arguments, &row.values[*at]);
+            add(&mut arguments, row.cell(*at));
         }
-        add(&mut arguments, &row.extra);
         for _ in 0..2 {
             add(&mut arguments, &Value::Time(now));
         }

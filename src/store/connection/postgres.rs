@@ -104,12 +104,12 @@ pub(super) fn arguments(values: &[Value]) -> PgArguments {
     arguments
 }
 
-/// Rows as an upsert takes them: an array for each present column and for what is beyond them, and the time.
+/// Rows as an upsert takes them: an array for each present column, and the time.
 pub(super) fn rows(object: &Object, present: &[usize], rows: &[&Row], now: Time) -> PgArguments {
     let mut arguments = PgArguments::default();
     for at in present {
-        let cells = rows.iter().map(|row| &row.values[*at]);
-        let added = match object.columns[*at].kind {
+        let cells = rows.iter().map(|row| row.cell(*at));
+        let added = match object.cell(*at).1 {
             Type::Id | Type::Int => arguments.add(
                 cells
                     .map(|value| match value {
@@ -140,8 +140,6 @@ pub(super) fn rows(object: &Object, present: &[usize], rows: &[&Row], now: Time)
         };
         debug_assert!(added.is_ok(), "plain values always encode");
     }
-    let added = arguments.add(rows.iter().map(|row| text(&row.extra)).collect::<Vec<_>>());
-    debug_assert!(added.is_ok(), "text always encodes");
     let added = arguments.add(now);
     debug_assert!(added.is_ok(), "a time always encodes");
     arguments

@@ -57,16 +57,15 @@ pub(super) fn arguments(values: &[Value]) -> SqliteArguments {
     arguments
 }
 
-/// Rows as an upsert takes them: the present columns, what is beyond them, and the time twice.
+/// Rows as an upsert takes them: the present columns, and the time twice.
 pub(super) fn rows(present: &[usize], rows: &[&Row], now: Time) -> SqliteArguments {
     let now: Arc<str> = time::text(now).into();
     let mut arguments = SqliteArguments::default();
-    arguments.reserve(rows.len() * (present.len() + 3), 0);
+    arguments.reserve(rows.len() * (present.len() + 2), 0);
     for row in rows {
         for at in present {
-            add(&mut arguments, &row.values[*at]);
+            add(&mut arguments, row.cell(*at));
         }
-        add(&mut arguments, &row.extra);
         for _ in 0..2 {
             let added = arguments.add(now.clone());
             debug_assert!(added.is_ok(), "text always encodes");

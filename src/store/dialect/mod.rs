@@ -292,10 +292,10 @@ mod tests {
     fn no_name_or_type_holds_a_question_mark() {
         for dialect in Dialect::ALL {
             for object in objects::ALL.iter().filter(|object| !object.is_view()) {
-                let all: Vec<usize> = (0..object.columns.len()).collect();
+                let all: Vec<usize> = (0..=object.columns.len()).collect();
                 let sql = dialect.upsert(object, &all, 1, true);
                 let marks = sql.matches('?').count();
-                assert_eq!(marks, if dialect == Dialect::Postgres { all.len() + 2 } else { all.len() + 3 });
+                assert_eq!(marks, if dialect == Dialect::Postgres { all.len() + 1 } else { all.len() + 2 });
             }
         }
     }

@@ -12,17 +12,13 @@ type Part = (&'static str, Type);
 impl Dialect {
     /// Inserts `rows` rows or updates the stored ones where something differs: a row that is the same
     /// is not written, so that `_synced_at` tells the truth and no log volume arises. `present` are
-    /// the positions of the columns that the records have; the others keep what is stored. `known` says that some
+    /// the positions of the columns that the records have, that of `_extra` behind all others; the others keep what is stored. `known` says that some
     /// of the rows are stored already.
     ///
-    /// The values are those of the present columns and `_extra`, then the time. SQLite and MySQL take them row by
+    /// The values are those of the present columns, then the time. SQLite and MySQL take them row by
     /// row with the time twice; Postgres takes an array for each column, then the time once.
     pub fn upsert(self, object: &Object, present: &[usize], rows: usize, known: bool) -> String {
-        let parts: Vec<Part> = present
-            .iter()
-            .map(|index| (object.columns[*index].name, object.columns[*index].kind))
-            .chain([("_extra", Type::JsonObject)])
-            .collect();
+        let parts: Vec<Part> = present.iter().map(|at| object.cell(*at)).collect();
         match self {
             Dialect::Sqlite => sqlite(object, &parts, rows),
             Dialect::Postgres => postgres(object, &parts, known),
