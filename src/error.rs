@@ -43,6 +43,8 @@ pub enum Kind {
     ParentsUnknown,
     /// The credential belongs to another account than the mirror.
     AccountMismatch,
+    /// There is no mirror in the database yet.
+    NoMirror,
     /// The database cannot be reached or is busy.
     DatabaseUnavailable,
     /// The database refuses: read-only, no rights, disk full.
@@ -89,20 +91,20 @@ impl Kind {
             Kind::SourceRefused => policy(
                 5,
                 true,
-                "The account or the credential may not read this object. The other objects go on; leave it out \
-                 with the `objects` setting if that is how it should be.",
+                "The account or the credential may not read this object. The other objects are read; leave this one \
+                 out with the `objects` setting if that is how it should be.",
             ),
             Kind::SourceUnavailable => policy(
                 5,
                 false,
-                "Kit did not answer in time. Nothing was lost: run it again, it goes on where it stopped. If it \
-                 persists, check kit_api_url, DNS and the network.",
+                "Kit could not be reached. Check the network, DNS and kit_api_url, then run it again: nothing was \
+                 lost, and it resumes where it stopped.",
             ),
             Kind::SourceListUnavailable => policy(
                 5,
                 true,
-                "Kit works, but does not answer for this list. The others go on, and the next run asks for it again; if \
-                 it persists, tell Kit's support which one it is.",
+                "Kit is up, but does not answer for this list. The other lists are read, and the next run tries this one \
+                 again; if it persists, tell Kit's support which list it is.",
             ),
             Kind::SourceUntrusted => policy(
                 5,
@@ -113,11 +115,11 @@ impl Kind {
             Kind::SourceThrottled => policy(
                 5,
                 false,
-                "Kit keeps refusing for too many requests. Something else uses the same key: lower \
+                "Kit keeps answering that there are too many requests. Something else uses the same key: lower \
                  requests_per_minute, or run it again later.",
             ),
             Kind::SourceNotFound => {
-                policy(5, true, "The parent is gone at Kit; it is left out until it appears again.")
+                policy(5, true, "The parent was deleted at Kit; it is skipped until it appears again.")
             }
             Kind::SourceBadRequest => policy(
                 5,
@@ -128,8 +130,8 @@ impl Kind {
             Kind::SourceShape => policy(
                 5,
                 true,
-                "The answer is not what Kit's API documents; something between may have answered instead (a proxy, a \
-                 maintenance page). Nothing was changed by it. Try again later; report it if it persists.",
+                "The answer is not what Kit's API documents; something in between may have answered instead (a proxy, \
+                 a maintenance page). Nothing was changed. Try again later; report it if it persists.",
             ),
             Kind::SourceTooLarge => policy(
                 5,
@@ -139,8 +141,8 @@ impl Kind {
             Kind::SourcePagination => policy(
                 5,
                 true,
-                "The list did not come to an end in a way that can be trusted, so the watermark was not moved. Run it \
-                 again; report it if it persists.",
+                "The list did not end in a way that can be trusted, so the watermark was not moved. Run it again; \
+                 report it if it persists.",
             ),
             Kind::SchemaDrift => policy(
                 5,
@@ -151,11 +153,11 @@ impl Kind {
             Kind::DeletionsHeld => policy(
                 5,
                 true,
-                "Nothing was marked as gone there. Look at Kit whether they really are; \
-                 `kitmirror sync --reconcile --accept-deletions` then marks them.",
+                "Nothing was marked as deleted there. Check at Kit whether they are really gone; if so, \
+                 `kitmirror sync --reconcile --accept-deletions` marks them (stop a service first).",
             ),
             Kind::ParentsUnknown => {
-                policy(5, true, "See the error of the parent object; with that mended, run it again.")
+                policy(5, true, "See the error of the parent object; fix that, then run it again.")
             }
             Kind::AccountMismatch => policy(
                 2,
@@ -164,11 +166,17 @@ impl Kind {
                  account the mirror belongs to. If it is the same account under a new name or address, \
                  `delete from sync_account` in the mirror and run it again.",
             ),
+            Kind::NoMirror => policy(
+                3,
+                false,
+                "Run `kitmirror sync` to create it. If it is elsewhere, set database_url (on PostgreSQL also \
+                 database_schema).",
+            ),
             Kind::DatabaseUnavailable => policy(
                 3,
                 false,
-                "Check database_url and that the database is up and not locked by another program; run it again, it \
-                 goes on where it stopped.",
+                "Check database_url and that the database is up and not locked by another program. Run it again, it \
+                 resumes where it stopped.",
             ),
             Kind::DatabaseRefused => policy(
                 3,
@@ -193,9 +201,9 @@ impl Kind {
                 false,
                 "This one was paused or cut off for too long; the other one goes on. Nothing was lost.",
             ),
-            Kind::Stopped => policy(130, false, "Run it again: it goes on where it stopped."),
+            Kind::Stopped => policy(130, false, "Run it again; `kitmirror sync` resumes where it stopped."),
             Kind::Internal => {
-                policy(1, false, "This is a mistake in kitmirror: please report it with this message.")
+                policy(1, false, "This is a bug in kitmirror: please report it with this message.")
             }
         }
     }
@@ -219,6 +227,7 @@ impl Kind {
             Kind::DeletionsHeld => "deletions_held",
             Kind::ParentsUnknown => "parents_unknown",
             Kind::AccountMismatch => "account_mismatch",
+            Kind::NoMirror => "no_mirror",
             Kind::DatabaseUnavailable => "database_unavailable",
             Kind::DatabaseRefused => "database_refused",
             Kind::SchemaMismatch => "schema_mismatch",

@@ -78,6 +78,10 @@ const COLUMNS: [&[&str]; 6] = [
 impl Demo {
     pub(super) async fn run(self, global: &Global) -> Outcome {
         global.log_as(Some(LogLevel::Warn), LogFormat::Text);
+        if global.database_url.is_some() {
+            let what = "the demo makes a SQLite file of its own; --file says where";
+            return Err(Error::new(Kind::Settings, what).into());
+        }
         self.make_room().await?;
         let kit = Simulator::new(AccountPlan::new(self.subscribers));
         kit.set_limit(None);
@@ -178,7 +182,9 @@ impl Demo {
     }
 
     fn url(&self) -> String {
-        format!("sqlite://{}", self.file.display())
+        let raw = [("%", "%25"), (" ", "%20"), ("?", "%3F"), ("#", "%23")];
+        let path = self.file.to_string_lossy().into_owned();
+        format!("sqlite://{}", raw.iter().fold(path, |path, (raw, escaped)| path.replace(raw, escaped)))
     }
 
     async fn sync(

@@ -4,14 +4,12 @@ use clap::Args;
 use serde_json::json;
 use std::io::{self, BufRead as _, IsTerminal as _};
 
-use super::status::mirror;
-use super::{Failed, Global, Outcome};
+use super::{Failed, Global, INCOMPLETE, Outcome};
 use crate::error::{Error, Kind};
 use crate::output;
+use crate::service::{mirror, place};
 use crate::store::{Erased, FileProof, People, Proof, Somebody, Who};
 
-/// Something is left.
-const INCOMPLETE: u8 = 5;
 /// Whoever was asked did not say yes.
 const NOT_WANTED: u8 = 130;
 
@@ -25,7 +23,7 @@ const NOT_WANTED: u8 = 130;
 /// coming all the same; for an address that is not here there is nothing to do but to look for it everywhere.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit code 0 when nothing is left, 5 when something is: it is said what, and what to do about it.
+Exits with 0 if nothing is left, 5 if something is; it says what, and what to do about it.
 
 It cannot be undone; a full load after
 `delete from sync_forgotten where subscriber_id = …` brings back what Kit still has.
@@ -38,7 +36,7 @@ pub struct Forget {
     /// Kit's id of the person, or the person's e-mail address
     #[arg(value_name = "ID|EMAIL")]
     who: Who,
-    /// Do not ask; needed where nobody can be asked
+    /// Do not ask for confirmation; required without a terminal
     #[arg(long)]
     yes: bool,
     /// Print what was done as JSON
@@ -49,7 +47,7 @@ pub struct Forget {
 impl Forget {
     pub(super) async fn run(self, global: &Global) -> Outcome {
         let settings = global.settings(false)?.settings;
-        let store = mirror(&settings).await?;
+        let store = mirror(&place(&settings)?).await?;
         let found = store.look_up(&self.who).await?;
         let mut people = People::default();
         if let Who::Address(address) = &self.who {
@@ -90,7 +88,7 @@ impl Forget {
             let stored = match (rows(&somebody.rows), somebody.forgotten) {
                 (Some(rows), _) => rows,
                 (None, true) => "nothing, and forgotten already".to_owned(),
-                (None, false) => "nothing yet".to_owned(),
+                (None, false) => "nothing is stored; it would only be kept from coming in".to_owned(),
             };
             output::note(format_args!("{}: {stored}", somebody.id));
         }
@@ -98,10 +96,10 @@ impl Forget {
             return Ok(());
         }
         if !io::stdin().is_terminal() {
-            let what = "nobody can be asked here whether this may be erased for good; --yes says that it may";
+            let what = "there is no terminal to confirm this on; --yes erases without asking";
             return Err(Error::new(Kind::Settings, what).into());
         }
-        output::note("Erase this for good? It cannot be undone. Type yes to go on:");
+        output::note("Erase this for good? It cannot be undone. Type yes to continue:");
         let mut answer = String::new();
         let read = io::stdin().lock().read_line(&mut answer);
         if read.is_ok() && answer.trim().eq_ignore_ascii_case("yes") {
@@ -124,7 +122,7 @@ fn rows(rows: &std::collections::BTreeMap<&'static str, u64>) -> Option<String> 
 fn show(erased: &Erased, proof: &Proof) {
     let ids: Vec<String> = erased.people.ids.iter().map(i64::to_string).collect();
     if ids.is_empty() {
-        output::line("Nobody has this address here.");
+        output::line("Nobody in the mirror has this address.");
     } else {
         let what =
             rows(&erased.rows).map_or("Nothing was stored".to_owned(), |rows| format!("Erased {rows}"));

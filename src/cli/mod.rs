@@ -27,7 +27,7 @@ use std::process::ExitCode;
 use crate::config::{Environment, Input, Loaded, LogFormat, LogLevel, load};
 use crate::error::{Error, Kind, Result};
 use crate::model::objects;
-use crate::service::ReadSettings;
+use crate::service::{ReadSettings, place_of_a_panic};
 use crate::{output, telemetry};
 
 /// A faithful, fresh, queryable copy of a Kit (ConvertKit) account in a SQL database you control.
@@ -43,7 +43,7 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   kitmirror demo                                   see it work, without a key
-  KIT_API_KEY=… kitmirror check                    is everything right? (nothing is written)
+  KIT_API_KEY=… kitmirror check                    check everything first (writes nothing)
   KIT_API_KEY=… kitmirror sync --full              load everything into ./kitmirror.db
   KIT_API_KEY=… kitmirror sync                     bring it up to date
   KIT_API_KEY=… kitmirror run                      keep it up to date, every 15 minutes
@@ -52,20 +52,21 @@ Examples:
 Settings come from flags, then the environment (KITMIRROR_DATABASE_URL, KIT_API_KEY, …), then
 config/kitmirror.toml. `kitmirror config` shows them all and where each came from.
 
-Exit codes: 0 complete, 1 internal error, 2 settings or credential wrong, 3 database cannot be
-reached or refuses, 4 schema is not what it should be, 5 finished but incomplete, 6 verify found
-differences, 75 another kitmirror holds the lease, 130/143 stopped by a signal.";
+Exit codes: 0 complete, 1 internal error, 2 wrong settings or credential, 3 database unreachable or
+refusing, 4 schema is not what it should be, 5 finished but incomplete, 6 verify found differences,
+75 another kitmirror holds the lease, 130/143 stopped by a signal.";
 
 /// What every command understands.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
 struct Global {
     /// Settings file [default: ./config/kitmirror.toml, if there is one]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where the mirror is: sqlite://FILE
+    /// Where the mirror is: sqlite://FILE, or a server without a password in the URL
     #[arg(long, global = true, value_name = "URL")]
     database_url: Option<String>,
-    /// Any other setting, for example `--set requests_per_minute=60`; secrets are not taken from here
+    /// Any other setting, for example `--set requests_per_minute=60`; no secrets
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Log more: -v for debug, -vv for trace
@@ -128,7 +129,8 @@ pub fn main() -> ExitCode {
 /// Tells of a panic in the way of all other messages, which a full pipe does not hold up.
 fn tell_of_panic(panic: &PanicHookInfo<'_>) {
     let thread = std::thread::current();
-    let what = format!("thread \"{}\" {panic}", thread.name().unwrap_or("unnamed"));
+    let (name, place) = (thread.name().unwrap_or("unnamed"), place_of_a_panic(panic));
+    let what = format!("thread \"{name}\" panicked at {place}");
     output::error(&Error::new(Kind::Internal, what));
     let backtrace = Backtrace::capture();
     if backtrace.status() == BacktraceStatus::Captured {
@@ -181,6 +183,9 @@ impl From<Error> for Failed {
 
 /// A command's exit code, or why there is none.
 type Outcome = Result<u8, Failed>;
+
+/// Exit code of what was done, and not all of it.
+const INCOMPLETE: u8 = 5;
 
 impl Global {
     /// The settings of this call. Starts logging, since only they say how.

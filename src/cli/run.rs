@@ -27,12 +27,14 @@ Examples:
   kitmirror run --set log_format=json 2>kitmirror.log
 
 Signals:
-  SIGTERM, SIGINT   finish the page in hand and exit 0, within five seconds; a second one ends it at once
+  SIGTERM, SIGINT   finish the page in hand and exit 0 within five seconds; a second one ends it
+                    at once
   SIGHUP            read settings and secret files again
 
-It goes on by itself when the database or Kit is back, when another kitmirror on the same database is
-gone, and when a revoked key is replaced in its file. It ends by itself only with an exit code of
-1 (internal error), 2 (the settings are wrong from the beginning) or 4 (the tables are not what they should be).")]
+It carries on by itself when the database or Kit is back, when another kitmirror on the same
+database is gone, and when a revoked key is replaced in its file. It only exits by itself with
+code 1 (internal error), 2 (the settings were wrong from the start) or 4 (the tables are not what
+they should be).")]
 pub struct Run {}
 
 impl Run {
@@ -60,7 +62,7 @@ impl Run {
         tokio::select! {
             ended = service.run() => ended?,
             () = overdue(&signals.stop) => {
-                tracing::warn!("The database does not answer; ending without it. Nothing is lost.");
+                tracing::warn!("Still busy after 4.5 s; ending now. Nothing is lost.");
             }
         }
         if let Some(server) = server {

@@ -2,12 +2,12 @@
 
 use clap::{Args, ValueEnum};
 
-use super::status::mirror;
 use super::sync::object_name;
 use super::{Global, Outcome};
 use crate::error::Kind;
 use crate::model::objects;
 use crate::output;
+use crate::service::{mirror, place};
 use crate::store::{Dialect, script};
 
 /// Prints the tables as SQL, or compares them with the database.
@@ -15,10 +15,10 @@ use crate::store::{Dialect, script};
 #[command(after_help = "\
 Examples:
   kitmirror schema                         everything that sync would create, as one SQL script
-  kitmirror schema --dialect postgres      for those who create the tables by hand: run it in the schema of the
-                                           mirror, then kitmirror needs no right to create anything
+  kitmirror schema --dialect postgres      to create the tables by hand, in the schema of the mirror;
+                                           kitmirror then needs no right to create anything
   kitmirror schema --object subscribers
-  kitmirror schema --check                 every difference between them and the database; exit code 4 if any")]
+  kitmirror schema --check                 how they differ from the database; exits with 4 if they do")]
 pub struct Schema {
     /// The engine whose SQL is printed
     #[arg(long, value_enum, default_value_t = DialectName::Sqlite)]
@@ -67,7 +67,7 @@ impl Schema {
 
     async fn compare(&self, global: &Global) -> Outcome {
         let settings = global.settings(false)?.settings;
-        let store = mirror(&settings).await?;
+        let store = mirror(&place(&settings)?).await?;
         let differences = store.differences().await?;
         store.close().await;
         if self.json {

@@ -27,7 +27,7 @@ impl Signals {
                     std::process::exit(i32::from(signal));
                 }
                 code.store(signal, Ordering::Relaxed);
-                tracing::info!("Asked to stop; finishing the page in hand. Ask again to end at once.");
+                tracing::info!("Stopping after the page in hand. A second signal ends it at once.");
                 stop.request();
             }
         });

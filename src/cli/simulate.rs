@@ -14,13 +14,14 @@ use crate::simulator::{ACCESS_TOKEN, AccountPlan, Change, Fault, Simulator, V3_S
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  kitmirror simulate                                        1,000 subscribers at http://127.0.0.1:8787
-  kitmirror simulate --subscribers 1000000 --limit off      a large account, as fast as it goes
+  kitmirror simulate                                      1,000 people at http://127.0.0.1:8787
+  kitmirror simulate --subscribers 1000000 --limit off    a large account, as fast as it goes
   kitmirror simulate --fault 'status=503 on=/v4/subscribers nth=3'
   kitmirror simulate --mode subscriber-count=active --change-every 10
 
 Then, in another terminal:
-  KIT_API_KEY=kit_sim_v4_key_0d9e42 KITMIRROR_KIT_API_URL=http://127.0.0.1:8787/v4 kitmirror sync")]
+  export KIT_API_KEY=kit_sim_v4_key_0d9e42 KITMIRROR_KIT_API_URL=http://127.0.0.1:8787/v4
+  kitmirror sync")]
 pub struct Simulate {
     /// Where to listen; only this machine can reach the default
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8787")]
@@ -86,7 +87,7 @@ impl Simulate {
         }
         if let Some(every) = self.change_every.filter(|every| *every > 0) {
             let mut chance = fastrand::Rng::with_seed(self.seed);
-            kit.every_request("*", every, move |account| {
+            kit.every_request("", every, move |account| {
                 let change: Change = account.random_change(&mut chance);
                 tracing::info!("Changed: {change:?}");
             });

@@ -2,20 +2,19 @@
 
 use clap::Args;
 
-use super::{Global, Outcome};
-use crate::config::Settings;
-use crate::error::{Error, Kind};
+use super::{Global, INCOMPLETE, Outcome};
+use crate::error::Kind;
 use crate::output;
-use crate::service::{existing, place};
-use crate::store::{MirrorStatus, ObjectStatus, Store};
+use crate::service::{mirror, place};
+use crate::store::{MirrorStatus, ObjectStatus};
 
 /// Says what is in the mirror and how fresh it is; reads only the database.
 ///
 /// The same can be had in SQL: `select * from sync_status`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit code 0 when every object was complete within 25 hours and nothing has failed since, else 5;
-a pass under way does not count. Needs no credential: a health check for containers.
+Exits with 0 if every object was complete within 25 hours and nothing has failed since, else with 5;
+a pass under way does not count. Needs no credential: usable as a container health check.
 
 Examples:
   kitmirror status
@@ -29,7 +28,7 @@ pub struct Status {
 impl Status {
     pub(super) async fn run(self, global: &Global) -> Outcome {
         let settings = global.settings(false)?.settings;
-        let store = mirror(&settings).await?;
+        let store = mirror(&place(&settings)?).await?;
         let status = store.status().await?;
         store.close().await;
         if self.json {
@@ -39,18 +38,8 @@ impl Status {
         }
         let wanted = |name: &str| settings.objects.iter().any(|object| object == name);
         let fine = status.objects.iter().filter(|object| wanted(&object.object)).all(ObjectStatus::is_fresh);
-        Ok(if fine { 0 } else { Kind::SourceRefused.policy().exit_code })
+        Ok(if fine { 0 } else { INCOMPLETE })
     }
-}
-
-/// Opens a mirror that is there and has its tables.
-pub(super) async fn mirror(settings: &Settings) -> Result<Store, Error> {
-    existing(&place(settings)?).await?.ok_or_else(|| {
-        Error::new(
-            Kind::DatabaseUnavailable,
-            "there is no mirror yet at database_url; `kitmirror sync` makes one",
-        )
-    })
 }
 
 fn show(status: &MirrorStatus) {
@@ -74,12 +63,12 @@ fn show(status: &MirrorStatus) {
         })
         .collect();
     let header =
-        ["object", "state", "rows", "newest row", "last complete", "ago", "reconciled, ago", "set aside"];
+        ["object", "state", "rows", "newest row", "last complete", "ago", "reconciled, ago", "quarantined"];
     output::line(output::table(&header, rows, &[2, 5, 6, 7]));
     for object in &status.objects {
         if let Some(held) = object.held_deletions {
             output::line(format_args!(
-                "\n{}: the last reconcile did not meet {} rows and left them as they are\n  {}",
+                "\n{}: the last reconcile did not find {} rows at Kit and left them as they are\n  {}",
                 object.object,
                 output::grouped(held),
                 Kind::DeletionsHeld.policy().advice

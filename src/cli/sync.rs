@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::progress::Progress;
 use super::signals::Signals;
-use super::{Global, Outcome};
+use super::{Global, INCOMPLETE, Outcome};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::model::objects;
@@ -14,30 +14,30 @@ use crate::service::{Session, place, stand_by};
 
 /// Brings the mirror up to date, once.
 ///
-/// The first run loads everything; later ones read what is new since. A run that was interrupted is gone
-/// on with where it stopped. Tables are created and upgraded as needed.
+/// The first run loads everything; later ones read what is new since. An interrupted run resumes where
+/// it stopped. Tables are created and upgraded as needed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   kitmirror sync                           what is new since the last run
-  kitmirror sync --full                    everything again; one that was cut short is gone on with
-  kitmirror sync --reconcile               the same, and what is gone at Kit is marked as gone here
+  kitmirror sync --full                    read everything again; resumes one that was cut short
+  kitmirror sync --reconcile               the same, and mark what was deleted at Kit
   kitmirror sync --object tags --object tag_subscriptions
-  kitmirror sync --json | jq .total        the numbers, for scripts")]
+  kitmirror sync --json | jq .total        for scripts")]
 pub struct Sync {
     /// Read everything again, not only what is new
     #[arg(long)]
     full: bool,
-    /// Read everything again, and mark what is gone at Kit: `_deleted_at` of its row is set
+    /// Read everything again, and mark rows that were deleted at Kit by setting their `_deleted_at`
     #[arg(long)]
     reconcile: bool,
-    /// With --reconcile: mark it even where that is more than 50 rows and 1 % of a list, or in doubt
+    /// With --reconcile: mark them even if that is more than 50 rows and 1 % of a list, or in doubt
     #[arg(long, requires = "reconcile")]
     accept_deletions: bool,
     /// Only this object (and the list its parents are in); may be given more than once
     #[arg(long = "object", value_name = "NAME", value_parser = object_name)]
     objects: Vec<String>,
-    /// Wait while another kitmirror writes to the mirror, instead of ending with code 75
+    /// Wait until no other kitmirror writes to the mirror, instead of exiting with code 75
     ///
     /// `kitmirror run` writes until it is stopped.
     #[arg(long)]
@@ -88,13 +88,7 @@ impl Sync {
         for step in &session.migrated {
             tracing::debug!("Applied the migration {step}");
         }
-        tracing::info!(
-            account.name = %output::escaped(&session.account.name),
-            "Mirroring the account \"{}\" with the API {} at up to {} requests a minute",
-            output::escaped(&session.account.name),
-            session.kit.version(),
-            session.kit.limiter().per_minute(),
-        );
+        session.announce();
         let report = session.replicate(&request, &progress, &signals.stop).await;
         progress.finish();
         session.close().await;
@@ -103,7 +97,7 @@ impl Sync {
         if let Some(error) = &report.ended_by {
             output::error(error);
         } else if report.stopped {
-            output::note("Stopped before everything was read. Run it again: it goes on where it stopped.");
+            output::note("Stopped before everything was read. `kitmirror sync` resumes where it stopped.");
         }
         Ok(code)
     }
@@ -155,8 +149,18 @@ impl Sync {
                 ]
             })
             .collect();
-        let header =
-            ["object", "mode", "outcome", "read", "new", "changed", "gone", "set aside", "requests", "time"];
+        let header = [
+            "object",
+            "mode",
+            "outcome",
+            "read",
+            "new",
+            "changed",
+            "gone",
+            "quarantined",
+            "requests",
+            "time",
+        ];
         output::line(output::table(&header, rows, &[3, 4, 5, 6, 7, 8, 9]));
         let total = report.total();
         output::line(format_args!(
@@ -192,6 +196,6 @@ pub(super) fn exit_code(report: &Report, signal: u8) -> u8 {
         Some(error) if error.kind() != Kind::Stopped => error.kind().policy().exit_code,
         _ if report.stopped && signal > 0 => signal,
         _ if report.is_complete() => 0,
-        _ => 5,
+        _ => INCOMPLETE,
     }
 }

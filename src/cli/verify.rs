@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 
 use super::progress::Progress;
 use super::signals::Signals;
-use super::status::mirror;
 use super::sync::{exit_code, object_name};
-use super::{Global, Outcome};
+use super::{Global, INCOMPLETE, Outcome};
 use crate::config::Settings;
 use crate::error::Error;
 use crate::kit::{Meter, Patience};
@@ -15,12 +14,10 @@ use crate::model::{Object, objects, time};
 use crate::output;
 use crate::replication::Stop;
 use crate::replication::compare::{Comparison, How, Ids, ListCompared};
-use crate::service::{self, Session};
+use crate::service::{self, Session, mirror, place};
 
 /// The exit code that says that mirror and account differ.
 const DIFFERENT: u8 = 6;
-/// The one that says that not everything was compared.
-const NOT_ALL: u8 = 5;
 
 /// Compares the mirror with the account.
 ///
@@ -31,25 +28,25 @@ const NOT_ALL: u8 = 5;
 /// Rows that changed at Kit since the last run are differences, too: run `kitmirror sync` before.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit code 0 when nothing differs, 6 when something does, 5 when not everything was compared or a repair
-is incomplete.
+Exits with 0 if nothing differs, 6 if something does, 5 if not everything could be compared or
+repaired.
 
 Examples:
   kitmirror verify                          totals of all lists, rows where they differ
   kitmirror verify --deep --object subscribers
-  kitmirror verify --repair                 read again just those lists that differ
+  kitmirror verify --repair                 re-read only the lists that differ
   kitmirror verify --json | jq '.lists[] | select(.differs)'")]
 pub struct Verify {
     /// Compare every row, not only where totals differ: takes the requests of a full load
     #[arg(long)]
     deep: bool,
-    /// Read the lists that differ again, correct their rows, and mark what is gone
+    /// Re-read the lists that differ, correct their rows, and mark what was deleted
     #[arg(long)]
     repair: bool,
-    /// With --repair: mark it even where that is more than 50 rows and 1 % of a list, or in doubt
+    /// With --repair: mark them even if that is more than 50 rows and 1 % of a list, or in doubt
     #[arg(long, requires = "repair")]
     accept_deletions: bool,
-    /// Begin no list when so many requests have been sent
+    /// Start no further list after this many requests
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_requests: Option<u64>,
     /// Only this object (and the list its parents are in); may be given more than once
@@ -83,7 +80,7 @@ impl Verify {
         if lists.iter().any(ListCompared::differs) {
             return match self.repair {
                 true => match self.mend(&settings, &lists, &signals, global.quiet).await? {
-                    0 if skipped > 0 => Ok(NOT_ALL),
+                    0 if skipped > 0 => Ok(INCOMPLETE),
                     code => Ok(code),
                 },
                 false => {
@@ -95,7 +92,7 @@ impl Verify {
                 }
             };
         }
-        Ok(if skipped > 0 { NOT_ALL } else { 0 })
+        Ok(if skipped > 0 { INCOMPLETE } else { 0 })
     }
 
     async fn compare(
@@ -105,7 +102,7 @@ impl Verify {
         stop: &Stop,
     ) -> Result<Vec<ListCompared>, Error> {
         let kit = service::client(settings)?;
-        let store = mirror(settings).await?;
+        let store = mirror(&place(settings)?).await?;
         store.check_schema().await?;
         service::attach_limiter(&kit, &store).await?;
         let wanted = if self.objects.is_empty() { &settings.objects } else { &self.objects };
@@ -196,7 +193,7 @@ fn print(lists: &[ListCompared], meter: &Meter) {
             output::grouped(sum(|list| list.missing.count)),
             output::grouped(sum(|list| list.extra.count)),
             output::grouped(sum(|list| list.different.count)),
-            if own.iter().any(|list| list.differs()) { "differs" } else { "same" }.to_owned(),
+            verdict(&own),
         ]);
     }
     let header = ["object", "lists", "by rows", "at Kit", "here", "missing", "extra", "different", ""];
@@ -227,6 +224,25 @@ fn print(lists: &[ListCompared], meter: &Meter) {
     output::line(format_args!("\nCompared with {} requests.", output::grouped(meter.requests() as i64)));
 }
 
+/// In a word.
+fn verdict(lists: &[&ListCompared]) -> String {
+    let skipped = lists.iter().filter(|list| list.how == How::Skipped).count();
+    // Rows that Kit does not show yet, or not any more.
+    let young = lists
+        .iter()
+        .filter(|list| list.how == How::Rows)
+        .map(|list| list.here.saturating_sub(list.extra.count));
+    let shown = lists.iter().filter(|list| list.how == How::Rows).filter_map(|list| list.at_kit);
+    let young = young.sum::<u64>().saturating_sub(shown.sum());
+    match (lists.iter().any(|list| list.differs()), skipped) {
+        (true, _) => "differs".to_owned(),
+        (false, skipped) if skipped == lists.len() => "not compared".to_owned(),
+        (false, 1..) => "same so far".to_owned(),
+        (false, 0) if young > 0 => format!("same, {} rows too young to judge", output::grouped(young as i64)),
+        (false, 0) => "same".to_owned(),
+    }
+}
+
 fn named(ids: &Ids) -> String {
     let shown: Vec<String> = ids.ids.iter().map(i64::to_string).collect();
     let more = if (ids.ids.len() as u64) < ids.count { ", …" } else { "" };
@@ -238,9 +254,11 @@ fn print_json(lists: &[ListCompared], meter: &Meter) {
     struct Line<'l> {
         #[serde(flatten)]
         list: &'l ListCompared,
-        differs: bool,
+        /// Null where it was not compared.
+        differs: Option<bool>,
     }
-    let all: Vec<Line<'_>> = lists.iter().map(|list| Line { list, differs: list.differs() }).collect();
+    let differs = |list: &ListCompared| (list.how != How::Skipped).then(|| list.differs());
+    let all: Vec<Line<'_>> = lists.iter().map(|list| Line { list, differs: differs(list) }).collect();
     output::json(&serde_json::json!({
         "same": !lists.iter().any(ListCompared::differs),
         "complete": lists.iter().all(|list| list.how != How::Skipped),

@@ -25,7 +25,11 @@ impl Cron {
         let allowed = "five or six cron fields, such as `*/15 * * * *` (every 15 minutes)";
         let fields: Vec<&str> = text.split_whitespace().collect();
         if !(5..=6).contains(&fields.len()) {
-            return Err(Invalid::value(text, &format!("has {} fields", fields.len()), allowed));
+            let wrong = match fields.len() {
+                0 | 1 => "is not a cron entry".to_owned(),
+                count => format!("has {count} fields"),
+            };
+            return Err(Invalid::value(text, &wrong, allowed));
         }
         for (at, field) in fields.iter().enumerate() {
             let mut alone = vec!["*"; fields.len()];

@@ -115,7 +115,10 @@ impl FromStr for DatabaseUrl {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            return Err(Invalid::new("contains a space or control character", FORMS));
+            return Err(Invalid::new(
+                "contains a space or control character; a space is written as %20",
+                FORMS,
+            ));
         }
         let (scheme, rest) = text
             .split_once("://")

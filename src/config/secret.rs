@@ -75,10 +75,21 @@ pub(super) fn parse(text: &str) -> Result<Secret, Invalid> {
         "contains a control character, such as a line break"
     } else if text.chars().any(char::is_whitespace) {
         "contains a space"
+    } else if text.starts_with('\u{feff}') {
+        "begins with a byte-order mark; save the file as plain UTF-8"
     } else if !text.is_ascii() {
         "contains a character outside ASCII"
+    } else if ['"', '\''].iter().any(|quote| text.starts_with(*quote) && text.ends_with(*quote)) {
+        "is in quotation marks"
+    } else if text.split_once('=').is_some_and(|(name, _)| is_name(name)) {
+        "is a whole line such as KIT_API_KEY=…, not the value alone"
     } else {
         return Ok(Secret::new(text));
     };
     Err(Invalid::new(wrong, "the value as Kit's account settings show it, without quotes or spaces"))
+}
+
+/// Whether this could be the name of a variable of ours.
+fn is_name(text: &str) -> bool {
+    text.contains("KIT") && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
 }

@@ -174,8 +174,9 @@ impl Reader<'_> {
             [] if needed && !names().any(|name| self.gathered.is_out_of_reach(name)) => {
                 let invalid = Invalid::new(
                     "there is no credential for Kit",
-                    "exactly one of kit_api_key (v4), kit_access_token (v4) and kit_api_secret (v3), from the \
-                     settings file, KIT_API_KEY, KITMIRROR_KIT_API_KEY or KITMIRROR_KIT_API_KEY_FILE",
+                    "one of KIT_API_KEY (v4; in Kit: Settings → Developer → API keys), KITMIRROR_KIT_ACCESS_TOKEN (v4, \
+                     OAuth) and KIT_API_SECRET (v3); each may end in _FILE and name a file, or stand in the settings \
+                     file. Without an account, `kitmirror demo` shows what it does",
                 );
                 self.problems.push(Problem::new("kit_api_key", None, invalid));
             }
@@ -268,7 +269,11 @@ impl Settings {
     /// The value of a key as it may be shown to anybody.
     pub(super) fn shown(&self, key: &str) -> String {
         let or = |value: Option<String>, word: &str| value.unwrap_or_else(|| word.to_owned());
-        let duration = |value: Duration| humantime::format_duration(value).to_string();
+        // As the documents write them: a day is 24h.
+        let duration = |value: Duration| match value.as_secs() {
+            seconds @ (86_400 | 172_800) => format!("{}h", seconds / 3_600),
+            _ => humantime::format_duration(value).to_string(),
+        };
         match key {
             "kit_api_url" => self.kit_api_url.clone(),
             "requests_per_minute" => self.requests_per_minute.to_string(),
@@ -284,6 +289,8 @@ impl Settings {
             }
             "timezone" => self.timezone.name().to_owned(),
             "overlap" => duration(self.overlap),
+            "visibility_lag" => duration(self.visibility_lag),
+            "member_recheck" => duration(self.member_recheck),
             "listen" => or(self.listen.map(|address| address.to_string()), OFF),
             "heartbeat_url" => or(self.heartbeat_url.as_ref().map(Secret::to_string), NOT_SET),
             "purge_after" => or(self.purge_after.map(duration), NEVER),

@@ -73,7 +73,10 @@ impl Origin {
     }
 
     fn flag(key: &str) -> Self {
-        Origin(format!("--{}", key.replace('_', "-").escape_debug()))
+        Origin(match key {
+            "database_url" => "--database-url".to_owned(),
+            other => format!("--set {}", other.escape_debug()),
+        })
     }
 
     /// The words.

@@ -165,7 +165,7 @@ fn flags_override_the_environment_which_overrides_the_file_which_overrides_defau
     assert_eq!(loaded.settings.timezone, chrono_tz::Europe::Rome);
     assert_eq!(loaded.settings.overlap, Duration::from_secs(3 * 60 * 60));
     let origin = |key| loaded.origins[key].as_str();
-    assert_eq!(origin("schedule"), "--schedule");
+    assert_eq!(origin("schedule"), "--set schedule");
     assert_eq!(origin("timezone"), "KITMIRROR_TIMEZONE");
     assert!(origin("overlap").ends_with("config/kitmirror.toml"));
     assert_eq!(origin("listen"), "default");
@@ -518,7 +518,7 @@ fn all_problems_come_at_once_from_all_sources() {
         "did you mean `tags`?",
         "there is no credential",
         "listen (KITMIRROR_LISTEN)",
-        "log_level (--log-level)",
+        "log_level (--set log_level)",
     ] {
         assert!(text.contains(said), "{said} is not in: {text}");
     }
@@ -554,6 +554,15 @@ fn a_secret_file_loses_its_last_line_break_and_nothing_else() {
     }
     let problem = scene().secret_file("KIT_API_KEY_FILE", b"kit 9\n", 0o600).problem();
     assert!(problem.contains("contains a space"), "{problem}");
+    for (content, wrong) in [
+        ("\"kit_9\"", "is in quotation marks"),
+        ("KIT_API_KEY=kit_9", "is a whole line"),
+        ("\u{feff}kit_9", "begins with a byte-order mark"),
+        ("kit_ü", "contains a character outside ASCII"),
+    ] {
+        let problem = scene().secret_file("KIT_API_KEY_FILE", content.as_bytes(), 0o600).problem();
+        assert!(problem.contains(wrong), "{problem}");
+    }
 }
 
 #[test]
@@ -709,6 +718,10 @@ fn every_key_is_explained_in_order_with_its_origin() {
     assert_eq!(shown("kit_api_secret"), ("not set", "default"));
     assert_eq!(shown("database_url"), ("sqlite://kitmirror.db", "default"));
     assert_eq!(shown("objects").0, OBJECTS.join(", "));
+    assert_eq!((shown("visibility_lag").0, shown("member_recheck").0), ("10m", "24h"));
+    for key in KEYS.iter().filter(|key| key.default.is_some()) {
+        assert_ne!(shown(key.name).0, "not set", "{}", key.name);
+    }
 }
 
 /// S-02. Nor can it be written down as JSON, or whatever serialises: that would not compile.

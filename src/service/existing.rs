@@ -26,3 +26,12 @@ pub async fn existing(place: &Place) -> Result<Option<Store>> {
         )),
     }
 }
+
+/// The same for those who need one.
+///
+/// # Errors
+/// `NoMirror`, and those of [`existing`].
+pub async fn mirror(place: &Place) -> Result<Store> {
+    let found = existing(place).await?;
+    found.ok_or_else(|| Error::new(Kind::NoMirror, "there is no mirror yet").about(place))
+}

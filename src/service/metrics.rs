@@ -101,7 +101,12 @@ impl Metrics {
                 "Rows that were new, had changed or were found gone. Unchanged ones are not written.",
                 &["object", "change"],
             )?,
-            quarantined: counter(r, "rows_quarantined_total", "Records set aside.", OBJECT)?,
+            quarantined: counter(
+                r,
+                "rows_quarantined_total",
+                "Records that could not be stored and were quarantined.",
+                OBJECT,
+            )?,
             runs: counter(r, "runs_total", "Runs that ended.", &["object", "mode", "outcome"])?,
             durations: register(
                 r,
@@ -245,8 +250,12 @@ impl LookedUp {
             self.phase.with_label_values(&[name]).set(i64::from(name == view.beat.phase.name()));
         }
         self.lost_lines.inc_by(output::lost_lines().saturating_sub(self.lost_lines.get()));
-        self.next_run.reset();
-        self.last_success.reset();
+        // Of objects that are not asked for any more since the settings were read again, nothing is told.
+        [&self.interval, &self.running, &self.state, &self.rows, &self.in_quarantine]
+            .into_iter()
+            .chain([&self.lag, &self.reconcile_lag, &self.held_deletions])
+            .for_each(|gauge| gauge.reset());
+        [&self.next_run, &self.last_success].into_iter().for_each(|gauge| gauge.reset());
         for object in objects::ALL {
             let Some(schedule) = schedule_of(&view.beat, object) else { continue };
             let label = &[object.name];

@@ -48,7 +48,7 @@ impl Remedy {
             | Kind::SchemaDrift
             | Kind::DeletionsHeld
             | Kind::ParentsUnknown => Remedy::AskKit,
-            Kind::DatabaseUnavailable => Remedy::AskDatabase(LONGEST_AWAY),
+            Kind::DatabaseUnavailable | Kind::NoMirror => Remedy::AskDatabase(LONGEST_AWAY),
             Kind::DatabaseRefused => Remedy::AskDatabase(LONGEST_REFUSED),
             Kind::LeaseHeld | Kind::LeaseLost => Remedy::StandBy,
             Kind::SchemaMismatch | Kind::SchemaNewer | Kind::Stopped | Kind::Internal => Remedy::End,

@@ -284,6 +284,17 @@ impl Session {
         }
     }
 
+    /// Logs whose account is mirrored, and how fast.
+    pub fn announce(&self) {
+        let name = self.account.shown();
+        tracing::info!(
+            account.name = name,
+            "Mirroring the account \"{name}\" with the API {} at up to {} requests a minute",
+            self.kit.version(),
+            self.kit.limiter().per_minute(),
+        );
+    }
+
     /// Waits until somebody else has taken the lease, which a pause or a cut line of the length of its life allows.
     /// What is under way has then been asked to stop.
     pub async fn overtaken(&self) {
@@ -323,8 +334,8 @@ pub async fn refuse_other_account(kit: &KitClient, store: &Store, account: &Acco
             Kind::AccountMismatch,
             format!(
                 "the mirror belongs to the account \"{}\", the credential to \"{}\"",
-                known.name.unwrap_or_default(),
-                account.name
+                crate::kit::shown(&known.name.unwrap_or_default()),
+                account.shown()
             ),
         )),
         _ => Ok(()),
@@ -367,7 +378,8 @@ async fn lease(store: &Store) -> Result<()> {
             Kind::LeaseHeld,
             format!(
                 "another kitmirror ({}) has been writing to this mirror since {}",
-                holder.owner, holder.since
+                holder.shown(),
+                holder.since
             ),
         )
     })

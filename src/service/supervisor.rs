@@ -193,7 +193,7 @@ impl Service {
                     lease.owner = %holder.owner,
                     "Standing by: another kitmirror ({}) has been writing to this mirror since {}; this one takes \
                      over when that one is gone",
-                    holder.owner,
+                    holder.shown(),
                     holder.since
                 );
                 self.pulse.enter(Phase::Standby { holder: holder.owner.clone() });
@@ -282,19 +282,17 @@ fn greet(session: &Session, settings: &Settings) {
     if let Some(last) = session.migrated.last() {
         tracing::info!("Brought the tables to {last}");
     }
-    let name = &session.account.name;
-    tracing::info!(
-        account.name = %name,
-        "Mirroring the account \"{name}\" with the API {} at up to {} requests a minute",
-        session.kit.version(),
-        session.kit.limiter().per_minute(),
-    );
-    tracing::info!(
-        "Reading what is new by the schedule `{}`, everything by `{}`, times in {}",
-        settings.schedule,
-        settings.reconcile_schedule.as_ref().map_or("never", |schedule| schedule.as_str()),
-        settings.timezone,
-    );
+    session.announce();
+    let (schedule, zone) = (&settings.schedule, settings.timezone);
+    match &settings.reconcile_schedule {
+        Some(whole) => {
+            tracing::info!("Reading what is new at `{schedule}`, everything at `{whole}`, times in {zone}")
+        }
+        None => tracing::info!(
+            "Reading what is new at `{schedule}`, times in {zone}. Nothing is read again (reconcile_schedule = never), so \
+             deletions at Kit will not be noticed"
+        ),
+    }
 }
 
 fn is_same(one: &Option<Credential>, other: &Option<Credential>) -> bool {

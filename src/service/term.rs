@@ -205,7 +205,7 @@ impl Term<'_> {
                 }
                 Remedy::AskDatabase(_) | Remedy::StandBy | Remedy::Pause | Remedy::End => Some(error),
             },
-            Err(error) => Some(Error::new(Kind::Internal, "a run ended in a panic").because(error)),
+            Err(_) => Some(Error::new(Kind::Internal, "a run ended in a panic")),
         }
     }
 

@@ -129,7 +129,7 @@ async fn a_host_that_cannot_be_reached_is_told_soon() {
             .set("KIT_API_KEY", "a-key")
             .set("KITMIRROR_KIT_API_URL", url.as_str());
         let ran = binary.set("DATABASE_URL", mirror.url());
-        let ran = is_refused(&ran, mirror.folder(), 5, &["could not connect", "Nothing was lost"]).await;
+        let ran = is_refused(&ran, mirror.folder(), 5, &["could not connect", "nothing was lost"]).await;
         assert!(ran.took < Duration::from_secs(10), "{url}: {:?}", ran.took);
     }))
     .await;
@@ -270,6 +270,29 @@ async fn a_secret_that_every_user_may_read_is_told() {
             assert!(!ran.output().contains(V4_KEY));
         }
     }
+}
+
+/// What `simulate` is told to change, changes: the demo of the compose file lives by it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_simulated_account_changes_while_it_is_read() {
+    let mirror = Mirror::new().await;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+    let address = free.expect("a free port").to_string();
+    let words =
+        ["simulate", "--listen", &address, "--subscribers", "300", "--limit", "off", "--change-every", "1"];
+    let serving = Binary::bare(mirror.folder()).start(&words);
+    while tokio::net::TcpStream::connect(&address).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let binary = Binary::at(&mirror)
+        .set("KIT_API_KEY", V4_KEY)
+        .set("KITMIRROR_KIT_API_URL", format!("http://{address}/v4"));
+    binary.run(&["sync"]).await;
+    let before = mirror.contents().await;
+    // Whatever changed in such a small account may be held for somebody to look at.
+    binary.run(&["sync", "--reconcile"]).await;
+    assert!(mirror.contents().await != before, "nothing has changed");
+    serving.kill().await;
 }
 
 /// Every command explains itself.

@@ -864,6 +864,18 @@ async fn a_row_that_changes_keeps_the_time_it_was_first_seen() {
     }
 }
 
+/// M32. API v3 lists broadcasts as stubs: what only their whole records hold stays, members without a column included.
+#[tokio::test]
+async fn the_stub_of_a_known_broadcast_empties_nothing() {
+    let scene = Scene::loaded(AccountPlan::small(), Api::V3).await;
+    scene.mirror.execute("update broadcasts set _extra = '{\"new\":1}'").await;
+    let all = "select id, content, _extra, _synced_at from broadcasts order by id";
+    let before = scene.mirror.lines(all).await;
+    assert!(!before.is_empty());
+    scene.sync().await;
+    assert_eq!(scene.mirror.lines(all).await, before);
+}
+
 /// D10.
 #[tokio::test(flavor = "multi_thread")]
 async fn full_loads_one_after_the_other_and_one_cut_short_leave_every_row_once() {

@@ -221,7 +221,7 @@ async fn a_second_kitmirror_is_told_who_is_at_work() {
     // What the first asks for beside the list that stalls is its own business; whoever is new begins with the account.
     let starts = || sim.requests().iter().filter(|one| one.path == "/v4/account").count();
     let before = starts();
-    let pid = format!("/{}/", first.id());
+    let pid = format!("process {} on ", first.id());
     for command in [&["sync"][..], &["sync", "--full"]] {
         let ran = binary.run(command).await;
         ran.ended_with(75).says(&["another kitmirror", &pid, "Only one kitmirror writes"]);
@@ -292,7 +292,7 @@ async fn a_signal_ends_it_soon_and_nothing_is_lost() {
                 running.signal(signal);
                 let asked_at = std::time::Instant::now();
                 let ran = running.end().await;
-                ran.ended_with(code).says(&["Run it again"]);
+                ran.ended_with(code).says(&["Stopped before"]);
                 assert!(asked_at.elapsed() < Duration::from_secs(5), "{action:?}: {:?}", asked_at.elapsed());
                 sim.faults().remove(fault);
                 binary.run(&["sync"]).await.ended_with(0);

@@ -78,7 +78,7 @@ async fn a_service_loads_at_once_and_keeps_up_by_its_schedule() {
         let new = somebody_new(&sim);
         arrives(&mirror, new).await;
         let ran = running.stop("TERM").await;
-        ran.ended_with(0).says(&["Mirroring the account", "Asked to stop", "Stopped"]);
+        ran.ended_with(0).says(&["Mirroring the account", "Stopping after the page in hand", "Stopped"]);
         assert_eq!(ran.stdout, "");
         Judge::compare(&mirror, &sim, api, Strictness::Equal).await.agrees();
         let status = "select count(*) from sync_runs where outcome <> 'complete' and outcome <> 'stopped'";
@@ -123,7 +123,7 @@ async fn a_second_service_stands_by_and_takes_over_when_the_first_is_killed() {
         let binary = service(&mirror, &serving, api, EVERY_SECOND);
         let first = binary.start(&["run"]);
         is_loaded(&mirror).await;
-        let pid = format!("/{}/", first.id());
+        let pid = format!("process {} on ", first.id());
         let mut second = binary.start(&["run"]);
         let mut third = binary.start(&["run"]);
         for standby in [&mut second, &mut third] {
@@ -313,14 +313,14 @@ async fn a_stop_does_not_wait_for_a_database_that_does_not_answer() {
         other.execute(ENGINE.lock_out_writers()).await;
         if again {
             running.signal("TERM");
-            running.has_said("Asked to stop").await;
+            running.has_said("Stopping after the page in hand").await;
             tokio::time::sleep(Duration::from_millis(200)).await;
             let asked_again = Instant::now();
             running.signal("TERM");
             running.end().await.ended_with(143);
             assert!(asked_again.elapsed() < Duration::from_secs(1), "{:?}", asked_again.elapsed());
         } else {
-            running.stop("TERM").await.ended_with(0).says(&["ending without it"]);
+            running.stop("TERM").await.ended_with(0).says(&["ending now"]);
         }
         other.close().await;
     });

@@ -85,7 +85,15 @@ async fn schema(store: &Store, points: &mut Points) -> Result<bool, Error> {
     let version = store.schema_version().await?;
     let newest = latest(store.dialect());
     match version {
-        None => points.ok("schema", "no tables yet; sync creates them"),
+        None => match store.refuses_tables().await? {
+            None => points.ok("schema", "no tables yet; sync creates them"),
+            Some(why) => points.failed_with(
+                "permissions",
+                &Error::new(Kind::DatabaseRefused, why),
+                "Grant the rights that the README lists under \"The database\", or set database_schema = \"kit\" for a \
+                 schema of its own.",
+            ),
+        },
         Some(version) if version < newest => {
             points.ok("schema", format!("version {version}; sync upgrades it to {newest}"));
         }
@@ -119,7 +127,8 @@ async fn lease(store: &Store, points: &mut Points) {
             "lease",
             format!(
                 "another kitmirror ({}) has been writing to this mirror since {}",
-                holder.owner, holder.since
+                holder.shown(),
+                holder.since
             ),
             "That is fine if it is your service; `sync` has to wait until it is done.",
         ),

@@ -15,8 +15,16 @@ pub fn refusal(path: &Path) -> Option<String> {
     let about = std::fs::metadata(&path).ok()?;
     let me = Identity::of_this_process()?;
     let allowed = me.may_write(about.mode(), about.uid(), about.gid());
-    (!allowed).then(|| {
-        format!("belongs to user {}, and this is user {} without the right to write", about.uid(), me.user)
+    let mode = about.mode() & 0o7777;
+    (!allowed).then(|| match about.uid() == me.user {
+        true => format!("is read-only (mode {mode:04o})"),
+        false => {
+            format!(
+                "belongs to user {} (mode {mode:04o}), and user {} may not write to it",
+                about.uid(),
+                me.user
+            )
+        }
     })
 }
 

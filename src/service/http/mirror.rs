@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::error::{Error, Kind, Result};
 use crate::model::Time;
 use crate::model::text::without_addresses;
-use crate::service::existing;
+use crate::service::mirror;
 use crate::store::{Glance, Place, Store};
 
 /// What was read serves everybody for so long.
@@ -162,9 +162,7 @@ impl Inner {
         let store = match &mut *kept {
             Some(store) => store,
             None => {
-                let opened = existing(&self.place).await?.ok_or_else(|| {
-                    Error::new(Kind::DatabaseUnavailable, "there is no mirror yet at database_url")
-                })?;
+                let opened = mirror(&self.place).await?;
                 kept.insert(opened)
             }
         };

@@ -27,6 +27,7 @@ use axum::routing::get;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,8 +88,14 @@ struct Shared {
 /// # Errors
 /// `Settings` when it cannot listen there.
 pub async fn serve(listen: SocketAddr, place: Place, pulse: Pulse, metrics: Arc<Metrics>) -> Result<Serving> {
-    let failed = |error| {
-        Error::new(Kind::Settings, format!("listen: the status server could not listen on {listen}"))
+    let failed = |error: std::io::Error| {
+        let hint = match error.kind() {
+            ErrorKind::AddrInUse => {
+                "; perhaps another kitmirror does: choose another address, or `listen = off`"
+            }
+            _ => "",
+        };
+        Error::new(Kind::Settings, format!("listen: the status server could not listen on {listen}{hint}"))
             .because(error)
     };
     let listener = TcpListener::bind(listen).await.map_err(failed)?;

@@ -314,7 +314,7 @@ fn line(view: &View, object: &'static Object) -> Option<Line> {
             .map(|error| Notice { what: sentence(error), advice: status.last_error_advice.clone() }),
         held: status.held_deletions.map(|held| Notice {
             what: format!(
-                "The last reconcile did not meet {} rows and left them as they are.",
+                "The last reconcile did not find {} rows at Kit and left them as they are.",
                 output::grouped(held)
             ),
             advice: Some(Kind::DeletionsHeld.policy().advice.to_owned()),
