@@ -2,7 +2,7 @@
 --
 -- form_id, form: the form
 -- joined: people who signed up through it and are in the mirror
--- active, cancelled: how many of them are so today
+-- active, cancelled: how many of them are active or cancelled today
 -- churn_percent: cancelled of joined, rounded to one digit; null where nobody joined
 
 select f.id as form_id, f.name as form,

@@ -1,4 +1,4 @@
--- How many people have both of two tags, for every pair of tags that anybody has together?
+-- How many people have both tags of a pair, for every pair of tags that anybody has together?
 --
 -- tag_id, tag, other_tag_id, other_tag: the pair, the smaller id first
 -- people: how many have both

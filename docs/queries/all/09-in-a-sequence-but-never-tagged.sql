@@ -1,9 +1,9 @@
--- Who is in a sequence but never got a tag, as far as the mirror remembers?
+-- Who is in a sequence but never had a tag, as far as the mirror remembers?
 --
 -- id, email_address, state: the person
 -- sequences: how many sequences the person is in
 --
--- Tags that were taken away since the mirror began count as got: their rows are looked at, too.
+-- Tags removed since the mirror was created count as had: the query looks at their rows, too.
 
 select s.id, s.email_address, s.state, count(*) as sequences
 from subscribers s

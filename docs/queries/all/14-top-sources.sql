@@ -1,6 +1,6 @@
 -- Where do sign-ups through forms come from?
 --
--- utm_source, utm_campaign, referrer: where from, as the visit said; null where it did not say
+-- utm_source, utm_campaign, referrer: where the visit came from; null where it is not known
 -- signups: sign-ups from there
 -- people: different people among them
 

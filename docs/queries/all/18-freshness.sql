@@ -4,7 +4,7 @@
 -- state: ok, syncing, stale, failed or unavailable
 -- row_count: rows of it
 -- newest_row: time of the newest one, UTC
--- last_error: what failed last, if it has not succeeded since
+-- last_error: the last failure, if it has not succeeded since
 --
 -- Also there: last_complete_at, lag_seconds and last_error_advice.
 

@@ -4,7 +4,7 @@
 -- id, name: which one
 -- state: the person's
 --
--- The pattern is the emoji itself; put another in its place. With mysql, connect as utf8mb4.
+-- The pattern is the emoji itself; put another one in its place. With MySQL, connect as utf8mb4.
 
 select 'person' as kind, id, first_name as name, state
 from subscribers

@@ -2,7 +2,7 @@
 --
 -- id: the person; up to 9223372036854775807, more than a spreadsheet keeps exactly
 -- email_address, state: the same person's
--- follows: by how much the id is larger than the next smaller one in the mirror
+-- follows: by how much the id exceeds the next smaller one in the mirror
 
 select id, email_address, state, id - lag(id) over (order by id) as follows
 from subscribers

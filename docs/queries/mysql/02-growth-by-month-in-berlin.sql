@@ -1,12 +1,12 @@
--- How many people signed up each month by the calendar of Berlin?
+-- How many people signed up each month, by Berlin time?
 --
--- month: month of the sign-up in Berlin, whose clocks show two hours more than UTC in summer and one in winter
+-- month: month of the sign-up in Berlin, which is two hours ahead of UTC in summer and one in winter
 -- joined: people who signed up in it
 --
--- The engine needs no table of time zones: summer lasts from the last Sunday of March to the last Sunday of
+-- The engine needs no time zone table: summer time lasts from the last Sunday of March to the last Sunday of
 -- October, changing at 01:00 UTC, as everywhere in the European Union since 1996. Before 1996 it is an
--- approximation. For a zone without summer time, add its hours alone. If the
--- server has its time zones loaded, convert_tz(created_at, 'UTC', 'Europe/Berlin') says the same.
+-- approximation. For a zone without summer time, just add its hours. If the server has its time zones loaded,
+-- convert_tz(created_at, 'UTC', 'Europe/Berlin') gives the same.
 
 with years as (
     select created_at,

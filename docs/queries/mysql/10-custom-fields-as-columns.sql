@@ -1,10 +1,10 @@
--- What are the custom fields of the hundred oldest people, a column for each field?
+-- What are the custom fields of the first hundred people, with a column for each field?
 --
 -- id: the person
--- the others: a custom field each; null where the person has no value
+-- the other columns: one custom field each; null where the person has no value
 --
--- A key stands in double quotes within the path: it may hold blanks and dots. Upper and lower case differ. The
--- null of JSON would come out as the text null, hence the case.
+-- A key is in double quotes within the path, so it may contain spaces and dots. Upper and lower case differ.
+-- JSON's null would come out as the text null, hence the case.
 
 select id,
        case json_type(json_extract(fields, '$."company"')) when 'NULL' then null else json_unquote(json_extract(fields, '$."company"')) end as company,

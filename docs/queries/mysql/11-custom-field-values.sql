@@ -1,10 +1,10 @@
--- Which values of which custom fields do most people have?
+-- Which custom field values do most people have?
 --
 -- field: key of the custom field
--- value: what people have in it; empty texts and what is no text left out
+-- value: what people have in it; empty texts and anything that is not text are left out
 -- people: how many
 --
--- Keys and values are compared byte by byte: the collations of text would take "name" and "name " for one.
+-- Keys and values are compared byte by byte: text collations would treat "name" and "name " as equal.
 
 with pairs as (
     select json_unquote(json_extract(json_keys(s.fields), concat('$[', k.place - 1, ']'))) as field,

@@ -1,10 +1,10 @@
--- How many people signed up each month by the calendar of Berlin?
+-- How many people signed up each month, by Berlin time?
 --
--- month: month of the sign-up in Berlin, whose clocks show two hours more than UTC in summer and one in winter
+-- month: month of the sign-up in Berlin, which is two hours ahead of UTC in summer and one in winter
 -- joined: people who signed up in it
 --
--- Any name of the IANA time zones will do in place of Europe/Berlin. The texts for the other engines follow the
--- rule that holds since 1996; before that they may differ from this one.
+-- Any IANA time zone name will do in place of Europe/Berlin. The queries for the other engines follow the
+-- rule in force since 1996; before that they may differ from this one.
 
 with local_times as (
     select created_at at time zone 'Europe/Berlin' as local_time

@@ -1,9 +1,9 @@
--- What are the custom fields of the hundred oldest people, a column for each field?
+-- What are the custom fields of the first hundred people, with a column for each field?
 --
 -- id: the person
--- the others: a custom field each; null where the person has no value
+-- the other columns: one custom field each; null where the person has no value
 --
--- A key is a plain text after ->>: it may hold anything. Upper and lower case differ.
+-- A key is plain text after ->>, so it may contain anything. Upper and lower case differ.
 
 select id,
        fields ->> 'company' as company,

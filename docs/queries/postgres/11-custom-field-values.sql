@@ -1,7 +1,7 @@
--- Which values of which custom fields do most people have?
+-- Which custom field values do most people have?
 --
 -- field: key of the custom field
--- value: what people have in it; empty texts and what is no text left out
+-- value: what people have in it; empty texts and anything that is not text are left out
 -- people: how many
 
 select f.key as field, f.value #>> '{}' as value, count(*) as people

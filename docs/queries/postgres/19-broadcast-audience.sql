@@ -1,13 +1,13 @@
--- Whom does each broadcast go to?
+-- Who does each broadcast go to?
 --
 -- broadcast_id: the broadcast
--- group_number: from 1; somebody has to fit one of the groups
+-- group_number: from 1; a person has to match one of the groups
 -- rule: all, any or none of the conditions of a group have to hold
 -- condition_number: from 1
 -- type: all_subscribers, segment, tag and so on
--- id: segment, tag or other thing meant; null where none is named
+-- id: the segment, tag or other thing that is meant; null where none is named
 --
--- API v4 only: API v3 does not say, and then there are no rows.
+-- API v4 only: API v3 does not provide it, so there are no rows.
 
 select b.id as broadcast_id, g.number as group_number, r.rule, c.number as condition_number,
        c.value ->> 'type' as type, cast(i.id as bigint) as id

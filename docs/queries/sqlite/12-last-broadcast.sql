@@ -3,7 +3,7 @@
 -- id, subject: the broadcast
 -- sent_on: day it was sent, UTC
 -- newest_signup_on: day of the newest sign-up, UTC
--- days_since: days from the one to the other
+-- days_since: days between the two
 --
 -- The newest sign-up stands for today, so that the answer depends on the data alone; put strftime('%Y-%m-%dT%H:%M:%f', 'now') in its place
 -- to count to today.
