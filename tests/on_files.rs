@@ -34,6 +34,28 @@ async fn a_full_disk_refuses_the_commit_and_harms_nothing() {
     assert_eq!(bench.sees("pragma integrity_check").await, ["ok"]);
 }
 
+/// D-03, C-03. A backup that takes the place of the file holds the lease as well, but not what the work under way goes by: it
+/// is not written to before it was looked at anew.
+#[tokio::test]
+async fn work_under_way_is_not_carried_into_a_backup() {
+    let bench = Bench::new().await;
+    bench.write(tags(1..=5)).await;
+    let (file, backup) = (bench.mirror.file(), bench.mirror.folder().join("backup"));
+    bench.other_does(&format!("vacuum into '{}'", backup.display())).await;
+    bench.write(tags(6..=9)).await;
+    for ending in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{ending}", file.display()));
+    }
+    std::fs::rename(&backup, &file).expect("the backup takes its place");
+    // Looking is allowed.
+    assert_eq!(bench.store.ids(&TAGS).await.expect("ids").len(), 5);
+    for _ in 0..2 {
+        let written = bench.store.commit_page(bench.commit(&TAGS, tags(10..=12), more(2))).await;
+        assert_eq!(written.map_err(|error| error.kind()), Err(Kind::DatabaseUnavailable));
+    }
+    assert_eq!(bench.sees("select max(id) from tags").await, ["5"]);
+}
+
 /// D-03. A file that is replaced or removed under a service is noticed: no commit goes to where nobody will ever see it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_replaced_or_removed_under_a_service_is_filled_again() {

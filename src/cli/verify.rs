@@ -227,18 +227,17 @@ fn print(lists: &[ListCompared], meter: &Meter) {
 /// In a word.
 fn verdict(lists: &[&ListCompared]) -> String {
     let skipped = lists.iter().filter(|list| list.how == How::Skipped).count();
-    // Rows that Kit does not show yet, or not any more.
-    let young = lists
-        .iter()
-        .filter(|list| list.how == How::Rows)
-        .map(|list| list.here.saturating_sub(list.extra.count));
-    let shown = lists.iter().filter(|list| list.how == How::Rows).filter_map(|list| list.at_kit);
-    let young = young.sum::<u64>().saturating_sub(shown.sum());
+    // Too young to judge, or of people whom the list hides.
+    let by_rows = || lists.iter().filter(|list| list.how == How::Rows);
+    let shown: u64 = by_rows().filter_map(|list| list.at_kit).sum();
+    let here: u64 = by_rows().map(|list| list.here.saturating_sub(list.extra.count)).sum();
     match (lists.iter().any(|list| list.differs()), skipped) {
         (true, _) => "differs".to_owned(),
         (false, skipped) if skipped == lists.len() => "not compared".to_owned(),
         (false, 1..) => "same so far".to_owned(),
-        (false, 0) if young > 0 => format!("same, {} rows too young to judge", output::grouped(young as i64)),
+        (false, 0) if here > shown => {
+            format!("same, but for {} not shown by Kit", output::grouped((here - shown) as i64))
+        }
         (false, 0) => "same".to_owned(),
     }
 }

@@ -119,8 +119,11 @@ impl Limiter {
     async fn reserve(&self, ledger: &Arc<dyn Ledger>) -> Result<()> {
         let mut entry = self.entry.lock().await;
         loop {
-            if entry.as_ref().is_some_and(JoinHandle::is_finished) {
-                self.written(&mut entry).await?;
+            // One that failed while nobody waited for it is not this request's failure: there will be another.
+            if entry.as_ref().is_some_and(JoinHandle::is_finished)
+                && let Err(error) = self.written(&mut entry).await
+            {
+                tracing::debug!("Could not write down what is to be sent: {}", error.one_line());
             }
             let (is_reserved, is_low) = self.state().use_up();
             if is_low && entry.is_none() {
@@ -202,7 +205,8 @@ impl Limiter {
     pub async fn settle(&self) -> Result<()> {
         let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(ledger) = ledger else { return Ok(()) };
-        self.written(&mut *self.entry.lock().await).await?;
+        // Whether it could be written or not, what comes now is what counts.
+        let _ = self.written(&mut *self.entry.lock().await).await;
         let memory = self.state().memory(Instant::now(), time::now().into(), 0);
         ledger.record(memory).await
     }

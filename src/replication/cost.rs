@@ -106,20 +106,32 @@ fn per_page(paging: Paging) -> u64 {
 /// load takes.
 #[derive(Debug)]
 pub struct Pace {
-    /// When each of them leaves, in milliseconds.
+    /// When each of the first of them leaves, in milliseconds.
     left: Vec<u64>,
+    /// The milliseconds from one to the next of all others.
+    interval: f64,
 }
+
+/// Windows that are looked at one request after the other; later ones are as the last.
+const WINDOWS: usize = 40;
 
 impl Pace {
     /// Of a job of `requests`, of which so many may leave in a window.
     pub fn new(per_window: u32, requests: u64) -> Self {
-        Pace { left: departures(per_window, requests).map(|left| left.as_millis() as u64).collect() }
+        let window = per_window.max(1) as usize;
+        let first = departures(per_window, requests).take(WINDOWS * window);
+        let left: Vec<u64> = first.map(|left| left.as_millis() as u64).collect();
+        let last = left.last().copied().unwrap_or(0);
+        let took = left.len().checked_sub(window + 1).map_or(0, |at| last - left[at]);
+        Pace { left, interval: took as f64 / window as f64 }
     }
 
     /// Seconds until so many requests of the job have left.
     pub fn seconds(&self, requests: u64) -> u64 {
-        let last = usize::try_from(requests).unwrap_or(usize::MAX).min(self.left.len());
-        last.checked_sub(1).map_or(0, |at| self.left[at].div_ceil(1000))
+        let known = requests.min(self.left.len() as u64);
+        let Some(at) = known.checked_sub(1) else { return 0 };
+        let beyond = ((requests - known) as f64 * self.interval) as u64;
+        self.left[at as usize].saturating_add(beyond).div_ceil(1000)
     }
 }
 
@@ -175,6 +187,10 @@ mod tests {
         assert_eq!([0, 59, 60, 117, 118].map(|requests| long.seconds(requests)), [0, 0, 1, 31, 62]);
         assert_eq!(Pace::new(117, 117).seconds(117), 0);
         assert_eq!(Pace::new(0, 5).seconds(5), 245);
+        // What a hostile answer may announce takes no longer to plan than anything else.
+        let endless = Pace::new(117, u64::MAX);
+        assert!((61_000_000..61_200_000).contains(&endless.seconds(117_000_000)));
+        assert!(endless.seconds(u64::MAX) > 1_000_000_000);
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod permits;
 pub mod plan;
 mod progress;
 mod reconcile;
+mod repair;
 mod stop;
 mod tally;
 mod walk;
@@ -31,6 +32,7 @@ pub use permits::Permits;
 pub use plan::Mode;
 pub use progress::{Observer, PageWritten, Silent};
 pub use reconcile::Held;
+pub use repair::repair;
 pub use stop::Stop;
 
 use futures_util::future::join_all;
@@ -272,57 +274,6 @@ async fn sync_object(
 ) -> Result<Option<(ObjectReport, Option<Error>)>> {
     let Some(plan) = plan_object(cx, object, fresh).await? else { return Ok(None) };
     object::read(cx, &plan, true, orphaned).await.map(Some)
-}
-
-/// Reads again just these partitions of these objects, as a reconcile does: for what `compare` has found to differ.
-///
-/// # Errors
-/// None are returned, as by [`run`].
-pub async fn repair(cx: &Context<'_>, wanted: &[(&'static Object, Vec<String>)]) -> Report {
-    let mut report = Report::default();
-    // What Kit counts stands in the rows of the parents, which may be of yesterday.
-    let is_wanted = |parent: &Object| wanted.iter().any(|(object, _)| object.name == parent.name);
-    let mut parents: Vec<&'static Object> = wanted.iter().filter_map(|(object, _)| object.parent()).collect();
-    parents.retain(|parent| cx.kit.version() == ApiVersion::V4 && !is_wanted(parent));
-    for parent in &parents {
-        match sync_object(cx, parent, true, None).await {
-            Ok(None) => {}
-            Ok(Some((one, fatal))) => {
-                report.objects.push(one);
-                report.ended_by = fatal;
-            }
-            Err(error) => report.ended_by = Some(error.about(parent.name)),
-        }
-    }
-    for (object, names) in wanted {
-        if cx.stop.is_requested() || report.ended_by.is_some() {
-            break;
-        }
-        let read = async {
-            let Some(mut plan) = plan_object(cx, object, false).await? else { return Ok(None) };
-            plan.partitions.retain(|partition| names.contains(&partition.partition));
-            for partition in &mut plan.partitions {
-                partition.asked = Mode::Reconcile;
-                // From the beginning: what an unfinished pass has read before may be what differs.
-                partition.state.iter_mut().for_each(|state| state.checkpoint = None);
-            }
-            plan.mode = Mode::Reconcile;
-            object::read(cx, &plan, false, None).await.map(Some)
-        };
-        match read.await {
-            Ok(None) => {}
-            Ok(Some((one, fatal))) => {
-                report.objects.push(one);
-                report.ended_by = fatal;
-            }
-            Err(error) => report.ended_by = Some(error.about(object.name)),
-        }
-        if report.ended_by.is_some() {
-            break;
-        }
-    }
-    report.stopped = cx.stop.is_requested() && report.objects.len() < parents.len() + wanted.len();
-    report
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

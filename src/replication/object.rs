@@ -142,7 +142,7 @@ async fn partitions(
         .await;
 }
 
-/// A stop is promised within five seconds.
+/// So long after a stop is asked for, which is promised within five seconds, Kit is waited for.
 const ASKED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Is it this list that Kit refuses or does not answer for, or everything? The account request tells them apart.
@@ -150,10 +150,17 @@ async fn judged(cx: &Context<'_>, meter: &Meter, error: Error) -> Error {
     match error.kind() {
         // Also while the run is being ended, perhaps because of just that: nothing is to be taken for refused that is not.
         Kind::SourceRefused => {
-            let asked = cx.kit.account(Patience::FIRST_CONTACT, meter);
-            match tokio::time::timeout(ASKED_WITHIN, asked).await {
-                Ok(Err(asked)) if asked.kind() == Kind::SourceRejectedKey => asked,
-                _ => error,
+            let too_late = async {
+                cx.stop.requested().await;
+                tokio::time::sleep(ASKED_WITHIN).await;
+            };
+            tokio::select! {
+                biased;
+                asked = cx.kit.account(Patience::FIRST_CONTACT, meter) => match asked {
+                    Err(asked) if asked.kind() == Kind::SourceRejectedKey => asked,
+                    _ => error,
+                },
+                () = too_late => error,
             }
         }
         Kind::SourceUnavailable if matches!(cx.account(meter).await, Some(Ok(_))) => {

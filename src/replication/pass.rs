@@ -56,6 +56,9 @@ pub struct Reading {
     pub second: bool,
     /// Why what was not met may be there all the same.
     pub doubt: Option<String>,
+    /// How many rows the first reading of the list announced.
+    #[serde(default)]
+    pub announced: Option<u64>,
 }
 
 /// What is known about the walk under way.
@@ -65,6 +68,9 @@ struct Leg {
     records: u64,
     /// Rows in the list as its first page said.
     total: Option<u64>,
+    /// The same as the last page said that told it.
+    #[serde(default)]
+    last_total: Option<u64>,
     /// Whether a later page said something else.
     moved: bool,
     /// The key of the first row of the first page: a stale cursor is often answered with page 1.
@@ -426,6 +432,7 @@ impl Pass {
         self.leg.pages += 1;
         self.leg.records += turn.records as u64;
         self.leg.saw_others |= turn.seen.others;
+        self.leg.last_total = turn.total.or(self.leg.last_total);
         if self.leg.pages == 1 {
             self.leg.total = turn.total;
             self.leg.first_key = self.first_key(turn.batch);
@@ -470,9 +477,16 @@ impl Pass {
         batch.rows.first().map(|row| row.key(self.object))
     }
 
-    /// How many may leave a list while it is read. Of a list of one page nobody can: its length was told with it.
+    /// How many may have left a list since its length was told. Numbered pages tell it with each; cursors with the first,
+    /// and that more than a few leave shows in a length that is less than at the reading before.
     fn may_leave(&self) -> u64 {
-        if self.leg.pages > 1 { (self.leg.records / 100).max(COME_AND_GO) } else { 0 }
+        let told_once = matches!(self.endpoint.paging, Paging::Cursor { .. }) && self.leg.pages > 1;
+        let shrinks = self.reading.second && self.reading.announced > self.leg.total;
+        match (told_once, shrinks) {
+            (false, _) => 0,
+            (true, false) => COME_AND_GO,
+            (true, true) => (self.leg.records / 100).max(COME_AND_GO),
+        }
     }
 
     fn times(&self, batch: &Batch) -> Vec<Time> {
@@ -489,6 +503,9 @@ impl Pass {
         let numbered = matches!(self.endpoint.paging, Paging::Numbered { totals: true });
         let moved = numbered && self.leg.moved && !planted(Bug::PageNumbers);
         let gap = self.gap();
+        if !self.reading.second {
+            self.reading.announced = self.leg.total;
+        }
         if let Some(gap) = gap {
             tracing::warn!(
                 object.name = self.object.name,
@@ -502,7 +519,7 @@ impl Pass {
         } else if moved && walk.may_go_back() && self.leg.pages <= SHORT_LIST {
             add.push(walk.back_again());
         } else if let Some(total) =
-            self.leg.total.filter(|total| *total > self.leg.records + self.may_leave())
+            self.leg.last_total.filter(|total| *total > self.leg.records + self.may_leave())
         {
             let shown = self.leg.records;
             self.doubt(|| format!("Kit announced {total} records and showed {shown}"));

@@ -319,6 +319,17 @@ fn of_a_list_of_several_pages_a_few_may_leave_while_it_is_read() {
         reader.pass.reading().doubt.is_some()
     };
     assert_eq!([50, 53, 54].map(is_doubted), [false, false, true]);
+    // More of them, if the list has become shorter since it was first read.
+    let is_doubted_again = |first, total| {
+        let mut reader = Reader::of(&TAG_SUBSCRIPTIONS, V4, Mode::Reconcile);
+        reader.ids(&cursor("a"), first, 1..601).unwrap();
+        reader.ids(&LAST, first, 601..1_001).unwrap();
+        let _ = reader.pass.read_again();
+        reader.ids(&cursor("a"), total, 1..601).unwrap();
+        reader.ids(&LAST, total, 601..1_001).unwrap();
+        reader.pass.reading().doubt.is_some()
+    };
+    assert_eq!([1_003, 1_009, 1_010].map(|total| is_doubted_again(1_010, total)), [false, false, true]);
 }
 
 #[test]

@@ -22,8 +22,6 @@ use crate::store::{Members, Met, Search, Swept};
 const FEW: u64 = 50;
 /// Or one row in so many.
 const SHARE: u64 = 100;
-/// By so many, or one in so many, Kit may count more members than its list shows.
-const STALE_SHARE: u64 = 20;
 /// So many members may leave a list in the minutes between two looks.
 pub(super) const COME_AND_GO: u64 = 3;
 /// So many of a list's members vanish only with somebody's consent if they are half of them and Kit tells no count.
@@ -106,9 +104,9 @@ fn decide(facts: Facts<'_>) -> Verdict {
     match (facts.doubt, facts.counted) {
         _ if facts.accepted => Verdict::Mark,
         (Some(doubt), _) => Verdict::Hold(doubt.to_owned()),
-        // A count may be minutes older than the list, and lag behind it; by half of the members it does not.
+        // A count may be minutes older than the list; for the last percent, or a few, that explains it.
         (None, Some(counted))
-            if facts.met + (counted / STALE_SHARE).max(COME_AND_GO) < counted || facts.met * 2 < counted =>
+            if facts.met + (counted / SHARE).max(COME_AND_GO) < counted || facts.met * 2 < counted =>
         {
             Verdict::Hold(format!("Kit counts {counted} members and showed {}", facts.met))
         }
@@ -424,8 +422,8 @@ mod tests {
         for (counted, met, is_held) in [
             (20, 17, false),
             (20, 16, true),
-            (1_000, 950, false),
-            (1_000, 949, true),
+            (1_000, 990, false),
+            (1_000, 989, true),
             (3, 0, true),
             (1, 0, true),
             (2, 1, false),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tracing::Instrument as _;
 
-use super::connection::{Access, Connection, Place, Then, failed, then};
+use super::connection::{Access, Connection, FileId, Place, Then, failed, then};
 use super::lease::{self, Lease};
 use crate::chaos::{self, Place as At};
 use crate::error::{Error, Kind, Result};
@@ -38,6 +38,8 @@ pub(super) struct Line(Arc<Mutex<Wire>>);
 struct Wire {
     place: Place,
     connection: Option<Connection>,
+    /// The file that was opened first, in which the lease was taken.
+    file: Option<FileId>,
     /// Epoch of the present lease, and the number of the last commit under it.
     commits: (i64, i64),
 }
@@ -65,7 +67,8 @@ impl Line {
     /// Opens the first connection.
     pub(super) async fn open(place: &Place, access: Access) -> Result<Self> {
         let connection = chaos::in_place(Connection::open(place, access)).await?;
-        let wire = Wire { place: place.clone(), connection: Some(connection), commits: (0, 0) };
+        let file = connection.file();
+        let wire = Wire { place: place.clone(), connection: Some(connection), file, commits: (0, 0) };
         Ok(Line(Arc::new(Mutex::new(wire))))
     }
 
@@ -198,7 +201,7 @@ impl Wire {
         let connection = match self.connection.take().filter(|open| open.leads_to(&self.place)) {
             Some(connection) => connection,
             // Not `Create`: a file that was removed under our feet is not made anew, empty.
-            None if !self.place.exists() => {
+            None if self.place.is_missing() => {
                 return Err(Error::new(Kind::DatabaseRefused, "the file was removed").about(&self.place));
             }
             None => chaos::in_place(Connection::open(&self.place, Access::Existing)).await?,
@@ -225,11 +228,16 @@ impl Wire {
         {
             self.commits = (lease.epoch, 0);
         }
-        let number = self.commits.1 + 1;
+        let (number, file) = (self.commits.1 + 1, self.file);
         let connection = match self.connected().await {
             Ok(connection) => connection,
             Err(error) => return kept(unknown, error),
         };
+        // A backup may hold our very lease, and not the rows and positions that the work under way goes by.
+        if lease.is_some() && connection.file() != file {
+            let what = "the file was replaced: what it holds has to be looked at anew";
+            return Attempt::Failed(Error::new(Kind::DatabaseUnavailable, what).about(&self.place));
+        }
         chaos::reach(At::BeginDue).await;
         let begun = answered(async {
             connection.begin().await?;

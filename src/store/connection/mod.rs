@@ -115,6 +115,12 @@ impl Place {
         weakness.map(|weakness| weakness.to_string())
     }
 
+    /// Whether there is certainly no file where it should be.
+    pub fn is_missing(&self) -> bool {
+        let file = self.file().filter(|file| !file.as_os_str().is_empty());
+        file.is_some_and(|file| matches!(file.try_exists(), Ok(false)))
+    }
+
     /// Whether there may be a database: a file that does not exist is none yet, of a server nobody knows before
     /// asking it.
     pub fn exists(&self) -> bool {
@@ -169,21 +175,21 @@ pub struct Connection {
 
 /// What tells a file from another one that has taken its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct FileId(u64, u64);
+pub struct FileId(u64, u64);
 
 impl FileId {
-    /// Of the file of a place, where there is one and the system tells.
+    /// Of the file of a place, where there is one.
     #[cfg(unix)]
-    fn at(place: &Place) -> Option<Self> {
+    fn at(place: &Place) -> std::io::Result<Option<Self>> {
         use std::os::unix::fs::MetadataExt as _;
-        let about = std::fs::metadata(place.file()?).ok()?;
-        Some(FileId(about.dev(), about.ino()))
+        let Some(file) = place.file().filter(|file| !file.as_os_str().is_empty()) else { return Ok(None) };
+        std::fs::metadata(file).map(|about| Some(FileId(about.dev(), about.ino())))
     }
 
-    /// Of the file of a place, where there is one and the system tells.
+    /// Of the file of a place, where the system tells.
     #[cfg(not(unix))]
-    fn at(_place: &Place) -> Option<Self> {
-        None
+    fn at(_place: &Place) -> std::io::Result<Option<Self>> {
+        Ok(None)
     }
 }
 
@@ -225,14 +231,23 @@ impl Connection {
             schema: place.schema.clone(),
             statement_bytes,
             row_bytes,
-            file: FileId::at(place),
+            file: FileId::at(place).ok().flatten(),
         })
     }
 
     /// Whether this still leads to what is at `place`. A file that was removed or replaced, by a backup for instance, can
     /// be written to for as long as one likes, and nobody would ever see it.
     pub fn leads_to(&self, place: &Place) -> bool {
-        self.file == FileId::at(place)
+        match FileId::at(place) {
+            Ok(file) => file == self.file,
+            // A disk that does not say will not let the connection work either.
+            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+        }
+    }
+
+    /// The file it leads to.
+    pub fn file(&self) -> Option<FileId> {
+        self.file
     }
 
     /// The SQL it understands.
