@@ -147,7 +147,7 @@ async fn a_migration_killed_at_any_moment_is_completed_by_the_next_start() {
 async fn two_that_begin_at_once_do_not_disturb_each_other() {
     for api in Api::VERSIONS {
         let (sim, serving) = kit(AccountPlan::new(300)).await;
-        sim.faults().add(Fault::new(Action::Delay(Duration::from_millis(20))));
+        sim.faults().add(Fault::new(Action::Delay(Duration::from_millis(100))));
         let mirror = Mirror::new().await;
         let binary = Binary::of(&mirror, &serving, api);
         let (one, other) = tokio::join!(binary.run(&["sync"]), binary.run(&["sync"]));
