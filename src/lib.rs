@@ -61,8 +61,9 @@
 //! * **The engine makes no difference.** [`store`] is written once; what engines write differently is text in its
 //!   dialects, what drivers do differently is in its connections. A connection that is lost is replaced and the
 //!   transaction done again; every commit has a number in the row of the lease, so that one whose answer was lost
-//!   is found made and not made twice.
-//! * **The rate limit holds over restarts**, because requests are written down before they are sent.
+//!   is found made and not made twice. Work under way is never carried over to another file.
+//! * **The rate limit holds over restarts**, because requests are written down before they are sent, and ahead of time,
+//!   so that a busy database holds none of them up.
 //!
 //! What a crash leaves behind:
 //!

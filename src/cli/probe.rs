@@ -210,7 +210,8 @@ impl<'k> Asker<'k> {
             }
             match self.kit.probe(path, &query, &self.meter).await? {
                 (429, _) if !is_second => {
-                    self.kit.limiter().pause(THROTTLED_WAIT, true);
+                    self.kit.limiter().narrow();
+                    self.kit.limiter().pause(THROTTLED_WAIT);
                     is_second = true;
                 }
                 answer => return Ok(answer),

@@ -269,9 +269,9 @@ impl Settings {
     /// The value of a key as it may be shown to anybody.
     pub(super) fn shown(&self, key: &str) -> String {
         let or = |value: Option<String>, word: &str| value.unwrap_or_else(|| word.to_owned());
-        // As the documents write them: a day is 24h.
+        // In hours up to three days, as the documents write them.
         let duration = |value: Duration| match value.as_secs() {
-            seconds @ (86_400 | 172_800) => format!("{}h", seconds / 3_600),
+            seconds @ 1..=259_200 if seconds % 3_600 == 0 => format!("{}h", seconds / 3_600),
             _ => humantime::format_duration(value).to_string(),
         };
         match key {

@@ -255,7 +255,7 @@ fn values_that_are_allowed_are_read() {
         ("timezone", "America/Argentina/Buenos_Aires", "America/Argentina/Buenos_Aires"),
         ("timezone", "Etc/GMT+5", "Etc/GMT+5"),
         ("overlap", "10m", "10m"),
-        ("overlap", "1d 2h", "1day 2h"),
+        ("overlap", "1d 2h", "26h"),
         ("listen", "off", "off"),
         ("listen", "[::]:9420", "[::]:9420"),
         ("heartbeat_url", "https://hc.example/0b55-canary", "***"),

@@ -3,7 +3,10 @@
 //! small reservations, so a crash loop cannot exceed a limit that each life by itself obeys. The next one is written
 //! while requests use up the last, so that nobody waits for a database that is busy.
 
-use std::collections::VecDeque;
+mod window;
+
+pub use window::departures;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,16 +18,7 @@ use tokio::time::{Instant, sleep_until};
 use super::turns::{Precedence, Turns};
 use crate::error::{Error, Kind, Result};
 use crate::model::time;
-
-/// Kit's window is 60 s; the spare second covers requests that arrive in another rhythm than they left.
-const WINDOW: Duration = Duration::from_secs(61);
-/// Sends are counted in buckets this wide, so that memory does not grow with the limit.
-const BUCKET: Duration = Duration::from_millis(100);
-/// How long the window is halved after a 429 that did not say how long to wait: somebody else uses the key.
-const NARROWED_FOR: Duration = Duration::from_secs(5 * 60);
-
-/// How late a request may be, for a slow answer or an entry in the ledger, for the next ones to make up for it.
-const MADE_UP: Duration = Duration::from_secs(1);
+use window::State;
 
 /// Whoever watches a program that does nothing for longer than this wants to know why.
 const WORTH_A_LINE: Duration = Duration::from_secs(5);
@@ -51,25 +45,6 @@ pub struct Limiter {
     ledger: Mutex<Option<Arc<dyn Ledger>>>,
     /// The entry that is being written. One at a time: what an older one says must not outlast a younger one.
     entry: tokio::sync::Mutex<Option<JoinHandle<Result<()>>>>,
-}
-
-#[derive(Debug)]
-struct State {
-    /// Requests in any window: a little less than the limit, the rest is margin for what we cannot see.
-    cap: u32,
-    /// Start of a bucket, requests in it.
-    window: VecDeque<(Instant, u32)>,
-    used: u32,
-    /// Requests that the jobs under way are expected to need, from the beginning of the last of them.
-    expected: u64,
-    /// Requests that were sent since then.
-    sent: u64,
-    /// The whole window may go at once: the jobs fit into it.
-    burst: bool,
-    next_slot: Option<Instant>,
-    paused_until: Option<Instant>,
-    narrowed_until: Option<Instant>,
-    reserved: u32,
 }
 
 impl Limiter {
@@ -187,15 +162,15 @@ impl Limiter {
         Expected { limiter: self, requests: AtomicU64::new(requests) }
     }
 
-    /// Nothing is sent before `wait` is over. With `narrow`, half the limit is left to others for a while.
-    pub fn pause(&self, wait: Duration, narrow: bool) {
+    /// Nothing is sent before `wait` is over.
+    pub fn pause(&self, wait: Duration) {
         let mut state = self.state();
-        let now = Instant::now();
-        state.paused_until = state.paused_until.max(Some(now + wait));
-        if narrow {
-            state.narrowed_until = Some(now + NARROWED_FOR);
-            state.burst = false;
-        }
+        state.paused_until = state.paused_until.max(Some(Instant::now() + wait));
+    }
+
+    /// Kit says that there were too many requests: half the limit is left to others for a while.
+    pub fn narrow(&self) {
+        self.state().narrow(Instant::now());
     }
 
     /// Writes down exactly what was sent, for a clean end: nothing is reserved any more.
@@ -251,161 +226,12 @@ impl Drop for Expected<'_> {
     }
 }
 
-/// When the requests of a job leave that waits for nothing but the limit, of so many in a window that is empty when it
-/// begins.
-pub fn departures(per_window: u32, requests: u64) -> impl Iterator<Item = Duration> {
-    let begun = Instant::now();
-    let (mut state, mut now) = (State::new(per_window.max(1)), begun);
-    state.expect(|_| requests, now);
-    (0..requests).map(move |_| {
-        while let Err(until) = state.take(now) {
-            now = until;
-        }
-        now - begun
-    })
-}
-
-impl State {
-    fn new(cap: u32) -> Self {
-        State {
-            cap,
-            window: VecDeque::new(),
-            used: 0,
-            expected: 0,
-            sent: 0,
-            burst: false,
-            next_slot: None,
-            paused_until: None,
-            narrowed_until: None,
-            reserved: 0,
-        }
-    }
-
-    /// A job begins or is over.
-    fn expect(&mut self, change: impl FnOnce(u64) -> u64, now: Instant) {
-        self.expected = change(self.expected);
-        self.sent = 0;
-        self.decide(now);
-    }
-
-    /// Whether what is expected fits into what is left of the window.
-    fn decide(&mut self, now: Instant) {
-        self.forget(now);
-        let before = u64::from(self.used).saturating_sub(self.sent);
-        let fits = self.expected > 0 && before + self.expected <= u64::from(self.cap);
-        self.burst = fits && !self.is_narrowed(now);
-    }
-
-    /// Whether what the jobs still need fits into what is left of the window.
-    fn ends_soon(&self) -> bool {
-        let left = self.expected.saturating_sub(self.sent);
-        left > 0 && u64::from(self.used) + left <= u64::from(self.cap)
-    }
-
-    /// Whether half of the window is left to others.
-    fn is_narrowed(&self, now: Instant) -> bool {
-        self.narrowed_until.is_some_and(|until| until > now)
-    }
-
-    fn take(&mut self, now: Instant) -> Result<(), Instant> {
-        if let Some(until) = self.paused_until.filter(|until| *until > now) {
-            return Err(until);
-        }
-        self.forget(now);
-        let cap = if self.is_narrowed(now) { self.cap.div_ceil(2) } else { self.cap };
-        if self.used >= cap {
-            let oldest = self.window.front().map_or(now, |(start, _)| *start);
-            return Err(oldest + WINDOW + BUCKET);
-        }
-        // The first half of a window may go at once, the second is spread evenly, but for the end of a job.
-        let at_once = self.burst || (self.ends_soon() && !self.is_narrowed(now));
-        if !at_once && self.used >= cap / 2 {
-            let interval = (WINDOW + BUCKET) / cap;
-            let slot = self.next_slot.unwrap_or(now);
-            if slot > now {
-                return Err(slot);
-            }
-            let late = now - slot;
-            let is_made_up = late < MADE_UP.max(interval);
-            self.next_slot = Some(if is_made_up { slot + interval } else { now + interval });
-        }
-        match self.window.back_mut() {
-            Some((start, count)) if now.saturating_duration_since(*start) < BUCKET => *count += 1,
-            _ => self.window.push_back((now, 1)),
-        }
-        self.used += 1;
-        self.sent += 1;
-        Ok(())
-    }
-
-    fn forget(&mut self, now: Instant) {
-        while let Some((start, count)) = self.window.front()
-            && now.saturating_duration_since(*start) >= WINDOW + BUCKET
-        {
-            self.used = self.used.saturating_sub(*count);
-            self.window.pop_front();
-        }
-    }
-
-    /// Requests reserved with one entry: at Kit's rates those of five seconds.
-    fn block(&self) -> u32 {
-        (self.cap / 12).max(1)
-    }
-
-    /// Takes one of the reserved requests: whether there was one, and whether the next are to be reserved.
-    fn use_up(&mut self) -> (bool, bool) {
-        let left = self.reserved.checked_sub(1);
-        self.reserved = left.unwrap_or(0);
-        (left.is_some(), self.reserved <= self.block() / 2)
-    }
-
-    /// What is written down to reserve more: what is left of the last entry goes on being reserved.
-    fn next_entry(&mut self, now: Instant, wall: SystemTime) -> Memory {
-        let reserved = self.reserved + self.block();
-        self.memory(now, wall, reserved)
-    }
-
-    fn memory(&mut self, now: Instant, wall: SystemTime, reserved: u32) -> Memory {
-        self.forget(now);
-        let wall = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut sent: Vec<(u64, u32)> = Vec::new();
-        for (start, count) in &self.window {
-            let second = wall.saturating_sub(now.saturating_duration_since(*start)).as_secs();
-            match sent.last_mut() {
-                Some((last, sum)) if *last == second => *sum += count,
-                _ => sent.push((second, *count)),
-            }
-        }
-        Memory { sent, reserved }
-    }
-
-    fn recall(&mut self, memory: &Memory, now: Instant, wall: SystemTime) {
-        let wall = wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let mut earlier: Vec<(Instant, u32)> = Vec::new();
-        for (second, count) in &memory.sent {
-            // A second is counted as if all of it had been sent at its end; a time in the future
-            // (the clock was set back) as if it had been sent just now.
-            let age = Duration::from_secs(wall.saturating_sub(second.saturating_add(1)));
-            if age < WINDOW {
-                earlier.push((now.checked_sub(age).unwrap_or(now), *count));
-            }
-        }
-        if memory.reserved > 0 {
-            earlier.push((now, memory.reserved));
-        }
-        earlier.extend(self.window.drain(..));
-        earlier.sort_by_key(|(start, _)| *start);
-        self.used = earlier.iter().fold(0, |used, (_, count)| used.saturating_add(*count));
-        self.window = earlier.into();
-    }
-}
-
 #[cfg(test)]
-#[path = "limiter_model.rs"]
 mod model;
 
 #[cfg(test)]
 mod tests {
+    use super::window::{BUCKET, MADE_UP, WINDOW};
     use super::*;
     use proptest::prelude::*;
 
@@ -595,7 +421,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pause_stops_everybody() {
         let limiter = Limiter::new(120);
-        limiter.pause(Duration::from_secs(30), false);
+        limiter.pause(Duration::from_secs(30));
         let start = Instant::now();
         limiter.acquire(Precedence::Following).await.unwrap();
         assert_eq!(Instant::now() - start, Duration::from_secs(30));
@@ -603,9 +429,9 @@ mod tests {
 
     /// H-02: the window is halved for a while.
     #[tokio::test(start_paused = true)]
-    async fn after_an_unexplained_429_half_the_window_is_left_to_others() {
+    async fn after_a_429_half_the_window_is_left_to_others() {
         let limiter = Limiter::new(120);
-        limiter.pause(Duration::from_secs(1), true);
+        limiter.narrow();
         let left = departures(&limiter, 200).await;
         assert!(busiest_minute(&left) <= 59, "{}", busiest_minute(&left));
     }

@@ -296,8 +296,7 @@ impl KitClient {
             };
             if matches!(failure, Failure::Throttled(_)) {
                 meter.throttled.fetch_add(1, Ordering::Relaxed);
-                // We keep the limit ourselves, so somebody else uses the key.
-                self.limiter.pause(Duration::ZERO, true);
+                self.limiter.narrow();
             }
             match attempts.after(&failure, started.elapsed(), patience, fastrand::f64()) {
                 Verdict::Again { wait, everybody } => {
@@ -310,7 +309,7 @@ impl KitClient {
                         wait.as_secs_f64()
                     );
                     if everybody {
-                        self.limiter.pause(wait, false);
+                        self.limiter.pause(wait);
                     } else {
                         tokio::time::sleep(wait).await;
                     }

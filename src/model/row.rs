@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::record::Record;
-use super::text::{canonical, canonical_members, decode, without_lone_surrogates};
+use super::text::{NotCanonical, canonical, canonical_members, decode, without_lone_surrogates};
 use super::time::{self, Time};
 use super::{ApiVersion, Column, Endpoint, From, Object, Transform, Type};
 
@@ -260,7 +260,6 @@ impl<'a> Mapping<'a> {
         let value = match raw {
             None => Value::Absent,
             Some(raw) if raw.get() == "null" => Value::Null,
-            Some(raw) if column.transform == Transform::BlankIsNull && is_blank(raw) => Value::Null,
             Some(raw) => typed(column, raw)?,
         };
         required(column, value)
@@ -357,6 +356,14 @@ fn typed(column: &Column, raw: &RawValue) -> Result<Value, String> {
                 .ok_or_else(|| "not a time between the years 1000 and 9999".to_owned())
         }
         Type::JsonObject if !text.starts_with('{') => Err(format!("{} instead of an object", what_is(text))),
+        Type::JsonObject if column.transform == Transform::BlankIsNull => {
+            let record = Record::parse(text).map_err(|_| NotCanonical::NotJson.to_string())?;
+            if record.members().all(|(_, value)| value.get() == "null") {
+                return Ok(Value::Null);
+            }
+            let json = canonical_members(record.into_sorted()).map_err(|error| error.to_string())?;
+            Ok(json.map_or(Value::Null, |json| Value::Json(json.into())))
+        }
         Type::JsonArray if !text.starts_with('[') => Err(format!("{} instead of an array", what_is(text))),
         Type::JsonObject | Type::JsonArray => {
             canonical(raw).map(|json| Value::Json(json.into())).map_err(|error| error.to_string())
@@ -375,11 +382,6 @@ fn integer(text: &str) -> Result<i64, String> {
         return Err(format!("{} instead of an integer", what_is(text)));
     }
     digits.parse().map_err(|_| "an integer beyond 64 bits".to_owned())
-}
-
-/// Whether an object has no member but null ones.
-fn is_blank(raw: &RawValue) -> bool {
-    Record::parse(raw.get()).is_ok_and(|record| record.members().all(|(_, value)| value.get() == "null"))
 }
 
 fn transformed(transform: Transform, text: String) -> String {

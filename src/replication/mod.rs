@@ -52,7 +52,7 @@ use plan::{ObjectPlan, Parent, Stillness};
 pub struct Request {
     /// The objects, in the order of running; parents are among them.
     pub objects: Vec<&'static Object>,
-    /// Read everything again, whatever the state allows. One that was cut short is gone on with.
+    /// Read everything again, whatever the state allows. Lists that an earlier one has not finished are resumed.
     pub whole: Option<Whole>,
     /// Mark vanished rows however many there are, and in spite of doubts.
     pub accept_deletions: bool,

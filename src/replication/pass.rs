@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use super::endless::Endless;
 use super::plan::Mode;
-use super::reconcile::COME_AND_GO;
 use super::walk::{Direction, Stop, Walk, WalkKind, owned};
 use crate::chaos::{Bug, planted};
 use crate::error::{Error, Kind, Result};
@@ -45,6 +44,14 @@ struct Checkpoint {
     next: Position,
     leg: Leg,
     reading: Reading,
+}
+
+/// So many may leave any list in the minutes between two looks.
+const FEW_LEAVE: u64 = 3;
+
+/// How many of so many members may: the last percent, or a few.
+pub(super) fn may_leave(members: u64) -> u64 {
+    (members / 100).max(FEW_LEAVE)
 }
 
 /// What a pass that reconciles knows about its readings of the whole list.
@@ -479,13 +486,13 @@ impl Pass {
 
     /// How many may have left a list since its length was told. Numbered pages tell it with each; cursors with the first,
     /// and that more than a few leave shows in a length that is less than at the reading before.
-    fn may_leave(&self) -> u64 {
+    fn may_have_left(&self) -> u64 {
         let told_once = matches!(self.endpoint.paging, Paging::Cursor { .. }) && self.leg.pages > 1;
         let shrinks = self.reading.second && self.reading.announced > self.leg.total;
         match (told_once, shrinks) {
             (false, _) => 0,
-            (true, false) => COME_AND_GO,
-            (true, true) => (self.leg.records / 100).max(COME_AND_GO),
+            (true, false) => FEW_LEAVE,
+            (true, true) => may_leave(self.leg.records),
         }
     }
 
@@ -519,7 +526,7 @@ impl Pass {
         } else if moved && walk.may_go_back() && self.leg.pages <= SHORT_LIST {
             add.push(walk.back_again());
         } else if let Some(total) =
-            self.leg.last_total.filter(|total| *total > self.leg.records + self.may_leave())
+            self.leg.last_total.filter(|total| *total > self.leg.records + self.may_have_left())
         {
             let shown = self.leg.records;
             self.doubt(|| format!("Kit announced {total} records and showed {shown}"));

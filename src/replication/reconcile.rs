@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::extractor::{Context, Ended, Reading};
 use super::gathered::{Gathered, met};
-use super::pass::Pass;
+use super::pass::{Pass, may_leave};
 use crate::error::{Error, Kind, Result};
 use crate::kit::Meter;
 use crate::model::row::Mapping;
@@ -22,8 +22,6 @@ use crate::store::{Members, Met, Search, Swept};
 const FEW: u64 = 50;
 /// Or one row in so many.
 const SHARE: u64 = 100;
-/// So many members may leave a list in the minutes between two looks.
-pub(super) const COME_AND_GO: u64 = 3;
 /// So many of a list's members vanish only with somebody's consent if they are half of them and Kit tells no count.
 const MANY: u64 = 10;
 /// Ids that are fetched from the database at a time.
@@ -105,9 +103,7 @@ fn decide(facts: Facts<'_>) -> Verdict {
         _ if facts.accepted => Verdict::Mark,
         (Some(doubt), _) => Verdict::Hold(doubt.to_owned()),
         // A count may be minutes older than the list; for the last percent, or a few, that explains it.
-        (None, Some(counted))
-            if facts.met + (counted / SHARE).max(COME_AND_GO) < counted || facts.met * 2 < counted =>
-        {
+        (None, Some(counted)) if facts.met + may_leave(counted) < counted || facts.met * 2 < counted => {
             Verdict::Hold(format!("Kit counts {counted} members and showed {}", facts.met))
         }
         // v3 counts no members: a list that is much smaller all of a sudden may be wrong, twice.

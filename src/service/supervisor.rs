@@ -196,7 +196,7 @@ impl Service {
                     holder.shown(),
                     holder.since
                 );
-                self.pulse.enter(Phase::Standby { holder: holder.owner.clone() });
+                self.pulse.enter(Phase::Standby { holder: holder.shown() });
                 told = Some(holder.owner.clone());
             }
         };

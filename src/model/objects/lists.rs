@@ -2,6 +2,11 @@
 
 use crate::model::{Column, Detail, Endpoint, Endpoints, Fresh, From, Gone, Object, Source, Watermark};
 
+const SUBSCRIBER_COUNT: Column = Column::int(
+    "subscriber_count",
+    "Kit's own count, as a rule of active people only, so less than the rows here (API v4).",
+)
+.only_v4();
 const CREATED_AT: Column = Column::time("created_at", "When it was created, by Kit's clock.").required();
 
 const BROADCAST: Detail = Detail { path: "/broadcasts/{id}", member: "broadcast" };
@@ -37,11 +42,7 @@ pub static FORMS: Object = Object {
         Column::text("success_message", "Message after signing up, legacy forms (API v3).").only_v3(),
         Column::bool("archived", "Whether the creator archived it."),
         Column::text("uid", "Public identifier in the form's address."),
-        Column::int(
-            "subscriber_count",
-            "Kit's own count, as a rule of active people only, so less than the rows here (API v4).",
-        )
-        .only_v4(),
+        SUBSCRIBER_COUNT,
         CREATED_AT,
     ],
 };
@@ -71,11 +72,7 @@ pub static SEQUENCES: Object = Object {
             .only_v4(),
         Column::text("time_zone", "IANA time zone of send_hour (API v4).").only_v4(),
         Column::int("email_count", "Number of e-mails in it (API v4).").only_v4(),
-        Column::int(
-            "subscriber_count",
-            "Kit's own count, as a rule of active people only, so less than the rows here (API v4).",
-        )
-        .only_v4(),
+        SUBSCRIBER_COUNT,
         CREATED_AT,
         Column::time("updated_at", "When it was last changed (API v4).").only_v4(),
     ],
@@ -97,11 +94,7 @@ pub static TAGS: Object = Object {
     columns: &[
         Column::id("id", "Kit's id of the tag.").required(),
         Column::text("name", "Name given by the creator."),
-        Column::int(
-            "subscriber_count",
-            "Kit's own count, as a rule of active people only, so less than the rows here (API v4).",
-        )
-        .only_v4(),
+        SUBSCRIBER_COUNT,
         CREATED_AT,
     ],
 };

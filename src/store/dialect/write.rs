@@ -12,8 +12,8 @@ type Part = (&'static str, Type);
 impl Dialect {
     /// Inserts `rows` rows or updates the stored ones where something differs: a row that is the same
     /// is not written, so that `_synced_at` tells the truth and no log volume arises. `present` are
-    /// the positions of the columns that the records have, that of `_extra` behind all others; the others keep what is stored. `known` says that some
-    /// of the rows are stored already.
+    /// the positions of the columns that the records have, that of `_extra` behind all others; the others keep what is
+    /// stored. `known` says that some of the rows are stored already.
     ///
     /// The values are those of the present columns, then the time. SQLite and MySQL take them row by
     /// row with the time twice; Postgres takes an array for each column, then the time once.

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::window::{BUCKET, WINDOW};
 use super::*;
 
 #[derive(Debug, Clone)]
@@ -110,8 +111,7 @@ impl Lives {
                 state.paused_until =
                     state.paused_until.max(Some(now + Duration::from_millis(u64::from(*ms))));
                 if *narrow {
-                    state.narrowed_until = Some(now + NARROWED_FOR);
-                    state.burst = false;
+                    state.narrow(now);
                 }
             }
             Step::Crash | Step::Restart => {
