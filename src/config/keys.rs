@@ -14,14 +14,14 @@ pub(super) struct Key {
     /// The default as it would be written in the environment. Keys whose default depends on other keys, or
     /// which are simply off, have none here.
     pub(super) default: Option<&'static str>,
-    pub(super) kind: Kind,
+    pub(super) secrecy: Secrecy,
     /// A variable that many people have set already; ours wins over it.
     pub(super) borrowed: Option<&'static str>,
 }
 
 /// What a value may reveal, hence where it may come from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum Secrecy {
     /// May come from anywhere and be shown.
     Plain,
     /// From anywhere but the command line, which every user of the machine can read.
@@ -34,11 +34,11 @@ pub(super) enum Kind {
 
 impl Key {
     const fn plain(name: &'static str, default: Option<&'static str>) -> Self {
-        Key { name, default, kind: Kind::Plain, borrowed: None }
+        Key { name, default, secrecy: Secrecy::Plain, borrowed: None }
     }
 
     const fn credential(name: &'static str, borrowed: Option<&'static str>) -> Self {
-        Key { name, default: None, kind: Kind::Credential, borrowed }
+        Key { name, default: None, secrecy: Secrecy::Credential, borrowed }
     }
 
     /// Our environment variable for this key.
@@ -48,9 +48,9 @@ impl Key {
 
     /// Whether `<variable>_FILE` is read for this key.
     pub(super) fn may_come_from_file(&self) -> bool {
-        match self.kind {
-            Kind::Plain => false,
-            Kind::Credential | Kind::Secret | Kind::DatabaseUrl => true,
+        match self.secrecy {
+            Secrecy::Plain => false,
+            Secrecy::Credential | Secrecy::Secret | Secrecy::DatabaseUrl => true,
         }
     }
 }
@@ -65,7 +65,7 @@ pub(super) const KEYS: [Key; 20] = [
     Key {
         name: "database_url",
         default: Some("sqlite://kitmirror.db"),
-        kind: Kind::DatabaseUrl,
+        secrecy: Secrecy::DatabaseUrl,
         borrowed: Some("DATABASE_URL"),
     },
     Key::plain("database_schema", None),
@@ -78,7 +78,7 @@ pub(super) const KEYS: [Key; 20] = [
     Key::plain("visibility_lag", Some("10m")),
     Key::plain("member_recheck", Some("24h")),
     Key::plain("listen", Some("127.0.0.1:9420")),
-    Key { name: "heartbeat_url", default: None, kind: Kind::Secret, borrowed: None },
+    Key { name: "heartbeat_url", default: None, secrecy: Secrecy::Secret, borrowed: None },
     Key::plain("purge_after", Some("30d")),
     Key::plain("log_level", Some("info")),
     Key::plain("log_format", Some("text")),

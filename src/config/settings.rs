@@ -12,7 +12,7 @@ use config::Value;
 
 use super::cron::Cron;
 use super::database_url::{DatabaseUrl, Engine};
-use super::keys::{KEYS, Kind};
+use super::keys::{KEYS, Secrecy};
 use super::kit_url::{KitUrl, V3_DEFAULT, V4_DEFAULT, Version};
 use super::problem::{Invalid, Problem};
 use super::secret::{self, Credential, Secret};
@@ -167,7 +167,7 @@ impl Reader<'_> {
         let token =
             self.read("kit_access_token", |value| secret::parse(text(value)?)).map(Credential::AccessToken);
 
-        let names = || KEYS.iter().filter(|key| key.kind == Kind::Credential).map(|key| key.name);
+        let names = || KEYS.iter().filter(|key| key.secrecy == Secrecy::Credential).map(|key| key.name);
         let given: Vec<&str> = names().filter(|name| self.is_set(name)).collect();
         match given.as_slice() {
             [_] => return secret.or(key).or(token),

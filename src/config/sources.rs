@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::database_url::DatabaseUrl;
 use super::environment::Environment;
-use super::keys::{FILE_SUFFIX, KEYS, Key, Kind, PREFIX};
+use super::keys::{FILE_SUFFIX, KEYS, Key, PREFIX, Secrecy};
 use super::problem::{Invalid, Problem, unknown};
 
 /// Where the settings file is looked for when no flag names one.
@@ -322,14 +322,14 @@ fn unknown_key(name: &str) -> Invalid {
 
 /// Whether this value of this key is one that others must not see.
 fn holds_secret(key: &Key, value: &Value) -> bool {
-    match (key.kind, &value.kind) {
-        (Kind::Plain, _) => false,
-        (Kind::Credential | Kind::Secret, _) => true,
+    match (key.secrecy, &value.kind) {
+        (Secrecy::Plain, _) => false,
+        (Secrecy::Credential | Secrecy::Secret, _) => true,
         // A URL that cannot be read may hold anything.
-        (Kind::DatabaseUrl, ValueKind::String(text)) => {
+        (Secrecy::DatabaseUrl, ValueKind::String(text)) => {
             text.parse().map_or(text.contains('@'), |url: DatabaseUrl| url.has_password())
         }
-        (Kind::DatabaseUrl, _) => false,
+        (Secrecy::DatabaseUrl, _) => false,
     }
 }
 

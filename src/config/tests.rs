@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::keys::Kind;
+use super::keys::Secrecy;
 use super::*;
 
 const OBJECTS: [&str; 10] = [
@@ -618,7 +618,7 @@ fn a_secret_that_every_user_may_read_is_a_warning() {
 
 #[test]
 fn secrets_never_come_from_the_command_line() {
-    for key in KEYS.iter().filter(|key| matches!(key.kind, Kind::Credential | Kind::Secret)) {
+    for key in KEYS.iter().filter(|key| matches!(key.secrecy, Secrecy::Credential | Secrecy::Secret)) {
         let problem = scene().without_credential().flag(key.name, CANARY).problem();
         assert!(problem.contains("never come from the command line"), "{problem}");
         assert!(!problem.contains(CANARY));

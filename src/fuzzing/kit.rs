@@ -3,8 +3,8 @@
 use serde::de::IgnoredAny;
 use std::time::Duration;
 
-use super::page::{MAX_CURSOR, MAX_ROWS, Page, Place, parse};
-use super::retry::{self, Attempts, Failure, Patience, Verdict};
+use super::page::{Following, MAX_CURSOR, MAX_ROWS, Page, parse};
+use super::retry::{self, Attempts, Failure, Patience, Retry};
 use crate::error::Kind;
 use crate::fuzzing::Bytes;
 use crate::model::{Paging, Time};
@@ -31,17 +31,17 @@ fn is_a_page_of(page: &Page, body: &str, paging: Paging) {
     for record in page.records() {
         assert!(is_json(record), "half a record: {record}");
     }
-    match (paging, &page.place) {
-        (Paging::Single, Place::Whole)
-        | (Paging::Numbered { totals: false }, Place::Numbered { total_pages: None })
-        | (Paging::Cursor { .. }, Place::Cursor { next: None }) => {}
-        (Paging::Numbered { totals: true }, Place::Numbered { total_pages: Some(pages) }) => {
+    match (paging, &page.following) {
+        (Paging::Single, Following::Whole)
+        | (Paging::Numbered { totals: false }, Following::Numbered { total_pages: None })
+        | (Paging::Cursor { .. }, Following::Cursor { next: None }) => {}
+        (Paging::Numbered { totals: true }, Following::Numbered { total_pages: Some(pages) }) => {
             assert!(page.total.is_none_or(|total| total.div_ceil(50) <= *pages), "{page:?}");
         }
-        (Paging::Cursor { .. }, Place::Cursor { next: Some(next) }) => {
+        (Paging::Cursor { .. }, Following::Cursor { next: Some(next) }) => {
             assert!(!next.is_empty() && next.len() <= MAX_CURSOR);
         }
-        (paging, place) => panic!("{place:?} of a list that is paged {paging:?}"),
+        (paging, following) => panic!("{following:?} of a list that is paged {paging:?}"),
     }
     let records: Vec<String> = page.records().map(str::to_owned).collect();
     assert!(page.with_records(records).records().eq(page.records()));
@@ -52,7 +52,7 @@ fn is_a_page_of(page: &Page, body: &str, paging: Paging) {
     for (row, record) in rows.iter().zip(page.records()) {
         assert_eq!(serde_json::from_str::<serde_json::Value>(record).ok().as_ref(), Some(row));
     }
-    if let Place::Cursor { next } = &page.place {
+    if let Following::Cursor { next } = &page.following {
         assert_eq!(other["pagination"]["has_next_page"].as_bool(), Some(next.is_some()));
         if let Some(next) = next {
             assert_eq!(other["pagination"]["end_cursor"].as_str(), Some(next.as_str()));
@@ -98,8 +98,8 @@ fn ends(answers: &[u8], asked: Option<Duration>, patience: Patience) {
         };
         let jitter = f64::from(choice / 8) / 31.0;
         match attempts.after(&failure, elapsed, patience, jitter) {
-            Verdict::GiveUp(_) => return,
-            Verdict::Again { wait, everybody } => {
+            Retry::GiveUp(_) => return,
+            Retry::Again { wait, everybody } => {
                 assert!(wait <= Duration::from_secs(15 * 60), "{wait:?} after {failure:?}");
                 match &failure {
                     Failure::Throttled(asked) => {

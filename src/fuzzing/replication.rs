@@ -6,7 +6,7 @@ use super::pass::{Pass, Seen, Terms, Turn};
 use super::plan::Mode;
 use crate::error::{Error, Kind};
 use crate::fuzzing::Bytes;
-use crate::kit::Place;
+use crate::kit::Following;
 use crate::model::row::Mapping;
 use crate::model::{ApiVersion, Object, Paging, Time, objects, time};
 use crate::store::{Progress, State, Swept};
@@ -22,7 +22,7 @@ const PAGES_OF_A_WALK: usize = 11 * (ANSWERS + 12);
 
 /// One answer.
 struct Answer {
-    place: Place,
+    following: Following,
     total: Option<u64>,
     served_at: Time,
     records: Vec<String>,
@@ -102,7 +102,7 @@ pub fn pagination(data: &[u8]) {
         assert_eq!(request.paging, endpoint.paging);
         let batch = mapping.rows(answer.records.iter().map(String::as_str));
         let turn = Turn {
-            place: &answer.place,
+            following: &answer.following,
             total: answer.total,
             served_at: answer.served_at,
             records: answer.records.len(),
@@ -148,13 +148,13 @@ fn answer(
     let says = |bit: u8| says >> bit & 1 == 1;
     // Clocks of servers behind one name disagree, and go back.
     *clock += TimeDelta::seconds(i64::from(bytes.byte().cast_signed()));
-    let place = match paging {
-        Paging::Single => Place::Whole,
-        Paging::Numbered { totals: false } => Place::Numbered { total_pages: None },
-        Paging::Numbered { totals: true } => Place::Numbered {
+    let following = match paging {
+        Paging::Single => Following::Whole,
+        Paging::Numbered { totals: false } => Following::Numbered { total_pages: None },
+        Paging::Numbered { totals: true } => Following::Numbered {
             total_pages: Some(if says(0) { bytes.number() } else { bytes.below(9) as u64 }),
         },
-        Paging::Cursor { .. } => Place::Cursor { next: says(0).then(|| format!("c{}", bytes.byte())) },
+        Paging::Cursor { .. } => Following::Cursor { next: says(0).then(|| format!("c{}", bytes.byte())) },
     };
     let total = says(1).then(|| if says(2) { bytes.number() } else { u64::from(bytes.byte()) });
     let count = match bytes.byte() {
@@ -170,7 +170,7 @@ fn answer(
         .collect();
     let known = says(3).then(|| if says(4) { count } else { 0 });
     let (refused, death) = (says(5) && bytes.one_in(8), says(6) && bytes.one_in(4));
-    Answer { place, total, served_at: *clock, records, known, others: says(7), refused, death }
+    Answer { following, total, served_at: *clock, records, known, others: says(7), refused, death }
 }
 
 fn record(object: &Object, version: ApiVersion, id: u8, at: Time) -> String {

@@ -20,7 +20,7 @@ pub use account::{Account, shown};
 pub use carrier::{Carried, Carrier};
 pub use heartbeat::Heartbeat;
 pub use limiter::{Expected, Ledger, Limiter, Memory, departures};
-pub use page::{NotAPage, Page, Place, parse};
+pub use page::{Following, NotAPage, Page, parse};
 pub use request::{Auth, PageRequest, Position};
 pub use retry::Patience;
 pub use turns::Precedence;
@@ -37,7 +37,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{ApiVersion, Detail, Paging, Time};
 use page::NotAPage as Unreadable;
 use request::HttpRequest;
-use retry::{Attempts, Failure, Verdict};
+use retry::{Attempts, Failure, Retry};
 use transport::{Answer, SourceClock, Transport};
 
 /// Who it is that we are; the first thing that is asked for.
@@ -299,7 +299,7 @@ impl KitClient {
                 self.limiter.narrow();
             }
             match attempts.after(&failure, started.elapsed(), patience, fastrand::f64()) {
-                Verdict::Again { wait, everybody } => {
+                Retry::Again { wait, everybody } => {
                     meter.retries.fetch_add(1, Ordering::Relaxed);
                     let what = describe(&failure);
                     tracing::warn!(
@@ -314,7 +314,7 @@ impl KitClient {
                         tokio::time::sleep(wait).await;
                     }
                 }
-                Verdict::GiveUp(kind) => {
+                Retry::GiveUp(kind) => {
                     let path = if chaos::planted(Bug::UrlInError) { &http.url } else { path };
                     return Err(Error::new(kind, format!("GET {path}: {}", describe(&failure))));
                 }

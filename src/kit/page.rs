@@ -20,7 +20,7 @@ pub struct Page {
     body: String,
     records: Vec<Range<usize>>,
     /// What the page says about its place in the list.
-    pub place: Place,
+    pub following: Following,
     /// How many records the list showed on it, some of which may have been gone when they were looked up.
     pub listed: usize,
     /// The number the page bears, where pages are numbered and it bears one.
@@ -33,7 +33,7 @@ pub struct Page {
 
 /// What a page says about what follows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum Following {
     /// The one answer of an unpaged list.
     Whole,
     /// A numbered page.
@@ -67,10 +67,10 @@ impl Page {
 
     /// How many pages the list has beside this first one, where it says so.
     pub fn others(&self) -> u64 {
-        match self.place {
-            Place::Whole | Place::Cursor { next: None } => 0,
-            Place::Numbered { total_pages } => total_pages.unwrap_or(0).saturating_sub(1),
-            Place::Cursor { next: Some(_) } => {
+        match self.following {
+            Following::Whole | Following::Cursor { next: None } => 0,
+            Following::Numbered { total_pages } => total_pages.unwrap_or(0).saturating_sub(1),
+            Following::Cursor { next: Some(_) } => {
                 self.total.map_or(1, |total| total.div_ceil(self.listed.max(1) as u64).saturating_sub(1))
             }
         }
@@ -91,7 +91,7 @@ impl Page {
             records: ranges,
             number: self.number,
             listed: self.listed,
-            place: self.place.clone(),
+            following: self.following.clone(),
             total: self.total,
             served_at: self.served_at,
         }
@@ -101,12 +101,20 @@ impl Page {
 /// A last page without a record: what an error must not be taken for.
 #[cfg(feature = "chaos")]
 pub(super) fn nothing(paging: Paging, served_at: Time) -> Page {
-    let place = match paging {
-        Paging::Single => Place::Whole,
-        Paging::Numbered { totals } => Place::Numbered { total_pages: totals.then_some(1) },
-        Paging::Cursor { .. } => Place::Cursor { next: None },
+    let following = match paging {
+        Paging::Single => Following::Whole,
+        Paging::Numbered { totals } => Following::Numbered { total_pages: totals.then_some(1) },
+        Paging::Cursor { .. } => Following::Cursor { next: None },
     };
-    Page { body: String::new(), records: Vec::new(), place, listed: 0, number: None, total: None, served_at }
+    Page {
+        body: String::new(),
+        records: Vec::new(),
+        following,
+        listed: 0,
+        number: None,
+        total: None,
+        served_at,
+    }
 }
 
 /// Reads the envelope of a page.
@@ -131,9 +139,9 @@ pub fn parse(body: String, list: &str, paging: Paging, served_at: Time) -> Resul
             from..from + row.get().len()
         })
         .collect();
-    let (place, total) = match paging {
-        Paging::Single => (Place::Whole, Some(rows.len() as u64)),
-        Paging::Numbered { totals: false } => (Place::Numbered { total_pages: None }, None),
+    let (following, total) = match paging {
+        Paging::Single => (Following::Whole, Some(rows.len() as u64)),
+        Paging::Numbered { totals: false } => (Following::Numbered { total_pages: None }, None),
         Paging::Numbered { totals: true } => numbered(&envelope)?,
         Paging::Cursor { .. } => cursor(&envelope)?,
     };
@@ -141,7 +149,7 @@ pub fn parse(body: String, list: &str, paging: Paging, served_at: Time) -> Resul
         Paging::Numbered { .. } => envelope.get("page").and_then(|raw| raw.get().parse().ok()),
         Paging::Single | Paging::Cursor { .. } => None,
     };
-    Ok(Page { listed: rows.len(), records, place, number, total, served_at, body })
+    Ok(Page { listed: rows.len(), records, following, number, total, served_at, body })
 }
 
 /// The items of an array. Those beyond [`MAX_ROWS`] are counted and not kept: ten million empty ones fit
@@ -182,7 +190,7 @@ impl<'de> Deserialize<'de> for Rows<'de> {
 }
 
 /// v3: `total_pages` and `total_subscribers` or `total_subscriptions`.
-fn numbered(envelope: &Record<'_>) -> Result<(Place, Option<u64>), NotAPage> {
+fn numbered(envelope: &Record<'_>) -> Result<(Following, Option<u64>), NotAPage> {
     let number = |name: &str| envelope.get(name).and_then(|raw| raw.get().parse::<u64>().ok());
     let total_pages = number("total_pages")
         .ok_or_else(|| NotAPage::Shape("the answer has no usable \"total_pages\"".to_owned()))?;
@@ -193,11 +201,11 @@ fn numbered(envelope: &Record<'_>) -> Result<(Place, Option<u64>), NotAPage> {
             return Err(NotAPage::Shape(format!("the answer claims {total_pages} pages for {total} rows")));
         }
     }
-    Ok((Place::Numbered { total_pages: Some(total_pages) }, total))
+    Ok((Following::Numbered { total_pages: Some(total_pages) }, total))
 }
 
 /// v4: the `pagination` object.
-fn cursor(envelope: &Record<'_>) -> Result<(Place, Option<u64>), NotAPage> {
+fn cursor(envelope: &Record<'_>) -> Result<(Following, Option<u64>), NotAPage> {
     let shape = |what: &str| NotAPage::Shape(what.to_owned());
     let pagination =
         envelope.get("pagination").ok_or_else(|| shape("the answer has no member \"pagination\""))?;
@@ -209,14 +217,14 @@ fn cursor(envelope: &Record<'_>) -> Result<(Place, Option<u64>), NotAPage> {
         _ => return Err(shape("\"has_next_page\" is not true or false")),
     };
     if !more {
-        return Ok((Place::Cursor { next: None }, total));
+        return Ok((Following::Cursor { next: None }, total));
     }
     let next: Option<String> = pagination
         .get("end_cursor")
         .and_then(|raw| serde_json::from_str(raw.get()).ok())
         .filter(|cursor: &String| !cursor.is_empty());
     match next {
-        Some(cursor) if cursor.len() <= MAX_CURSOR => Ok((Place::Cursor { next: Some(cursor) }, total)),
+        Some(cursor) if cursor.len() <= MAX_CURSOR => Ok((Following::Cursor { next: Some(cursor) }, total)),
         Some(_) => Err(shape("the cursor is longer than 4 KiB")),
         None => Err(shape("there is a next page but no \"end_cursor\" to ask for it")),
     }
@@ -244,21 +252,21 @@ mod tests {
             "pagination": {"has_next_page": true, "end_cursor": "WzJd", "total_count": 3}}"#;
         let page = read(body, CURSOR).unwrap();
         assert_eq!(page.records().collect::<Vec<_>>(), [r#"{"id": 1}"#, r#"{"id":2 }"#]);
-        assert_eq!(page.place, Place::Cursor { next: Some("WzJd".to_owned()) });
+        assert_eq!(page.following, Following::Cursor { next: Some("WzJd".to_owned()) });
         assert_eq!((page.total, page.others()), (Some(3), 1));
     }
 
     #[test]
     fn the_end_cursor_of_a_last_page_is_not_followed() {
         let body = r#"{"subscribers":[],"pagination":{"has_next_page":false,"end_cursor":"WzJd"}}"#;
-        assert_eq!(read(body, CURSOR).unwrap().place, Place::Cursor { next: None });
+        assert_eq!(read(body, CURSOR).unwrap().following, Following::Cursor { next: None });
     }
 
     #[test]
     fn a_page_of_v3_says_how_many_there_are() {
         let page =
             read(r#"{"total_subscribers":51,"page":1,"total_pages":2,"subscribers":[]}"#, NUMBERED).unwrap();
-        assert_eq!((page.place, page.total), (Place::Numbered { total_pages: Some(2) }, Some(51)));
+        assert_eq!((page.following, page.total), (Following::Numbered { total_pages: Some(2) }, Some(51)));
     }
 
     /// M18, H-09, G-03, G-05, G-06.

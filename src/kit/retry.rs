@@ -54,7 +54,7 @@ pub struct Attempts {
 
 /// What to do after a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Retry {
     /// Try again after this long. A throttled wait holds for the whole process.
     Again {
         /// How long to wait.
@@ -69,37 +69,31 @@ pub enum Verdict {
 impl Attempts {
     /// Decides after a failure. `elapsed` is the time since the first attempt; `jitter` is a
     /// random number from 0 to 1.
-    pub fn after(
-        &mut self,
-        failure: &Failure,
-        elapsed: Duration,
-        patience: Patience,
-        jitter: f64,
-    ) -> Verdict {
+    pub fn after(&mut self, failure: &Failure, elapsed: Duration, patience: Patience, jitter: f64) -> Retry {
         self.failed += 1;
         let (again, kind, limit) = match failure {
-            Failure::Final(kind, _) => return Verdict::GiveUp(*kind),
+            Failure::Final(kind, _) => return Retry::GiveUp(*kind),
             Failure::Throttled(requested) => {
                 let backoff = backoff(self.failed, LONGEST_THROTTLED, jitter);
                 let wait = requested.map_or(backoff, |wait| wait.min(LONGEST_REQUESTED).max(backoff));
-                (Verdict::Again { wait, everybody: true }, Kind::SourceThrottled, patience.throttled)
+                (Retry::Again { wait, everybody: true }, Kind::SourceThrottled, patience.throttled)
             }
             Failure::Unavailable(_) => {
                 // The last attempt is made when patience ends: a longer wait would outlast it by half.
                 let left = patience.unavailable.saturating_sub(elapsed);
                 let wait = backoff(self.failed, LONGEST_UNAVAILABLE, jitter).min(left);
-                (Verdict::Again { wait, everybody: false }, Kind::SourceUnavailable, patience.unavailable)
+                (Retry::Again { wait, everybody: false }, Kind::SourceUnavailable, patience.unavailable)
             }
             Failure::Unexpected(_) => {
                 self.unexpected += 1;
                 if self.unexpected >= UNEXPECTED_LIMIT {
-                    return Verdict::GiveUp(Kind::SourceShape);
+                    return Retry::GiveUp(Kind::SourceShape);
                 }
                 let wait = backoff(self.failed, LONGEST_UNAVAILABLE, jitter);
-                (Verdict::Again { wait, everybody: false }, Kind::SourceShape, patience.unavailable)
+                (Retry::Again { wait, everybody: false }, Kind::SourceShape, patience.unavailable)
             }
         };
-        if elapsed >= limit { Verdict::GiveUp(kind) } else { again }
+        if elapsed >= limit { Retry::GiveUp(kind) } else { again }
     }
 }
 
@@ -128,8 +122,8 @@ mod tests {
 
     fn wait_after(failure: &Failure) -> Duration {
         match Attempts::default().after(failure, NOW, Patience::WORKING, 1.0) {
-            Verdict::Again { wait, .. } => wait,
-            Verdict::GiveUp(kind) => panic!("gave up: {kind:?}"),
+            Retry::Again { wait, .. } => wait,
+            Retry::GiveUp(kind) => panic!("gave up: {kind:?}"),
         }
     }
 
@@ -168,7 +162,7 @@ mod tests {
         let mut attempts = Attempts::default();
         let waits: Vec<_> = (0..8)
             .map(|_| match attempts.after(&Failure::Throttled(None), NOW, Patience::WORKING, 1.0) {
-                Verdict::Again { wait, everybody: true } => wait.as_secs(),
+                Retry::Again { wait, everybody: true } => wait.as_secs(),
                 other => panic!("{other:?}"),
             })
             .collect();
@@ -184,8 +178,8 @@ mod tests {
             loop {
                 asked += 1;
                 let verdict = attempts.after(&Failure::Throttled(None), elapsed, Patience::WORKING, jitter);
-                let Verdict::Again { wait, everybody: true } = verdict else {
-                    assert_eq!(verdict, Verdict::GiveUp(Kind::SourceThrottled));
+                let Retry::Again { wait, everybody: true } = verdict else {
+                    assert_eq!(verdict, Retry::GiveUp(Kind::SourceThrottled));
                     break;
                 };
                 elapsed += wait;
@@ -204,10 +198,10 @@ mod tests {
         let almost = Patience::WORKING.unavailable - Duration::from_secs(1);
         assert!(matches!(
             Attempts::default().after(&down, almost, Patience::WORKING, 0.5),
-            Verdict::Again { .. }
+            Retry::Again { .. }
         ));
         let gone = Attempts::default().after(&down, Patience::WORKING.unavailable, Patience::WORKING, 0.5);
-        assert_eq!(gone, Verdict::GiveUp(Kind::SourceUnavailable));
+        assert_eq!(gone, Retry::GiveUp(Kind::SourceUnavailable));
     }
 
     /// Twenty that were refused at one moment do not ask again at one moment, and less and less so.
@@ -220,7 +214,7 @@ mod tests {
                 let (mut attempts, mut now) = (Attempts::default(), Duration::ZERO);
                 for turn in &mut moments {
                     let verdict = attempts.after(&failure, now, Patience::WORKING, lots.f64());
-                    let Verdict::Again { wait, .. } = verdict else { panic!("{verdict:?}") };
+                    let Retry::Again { wait, .. } = verdict else { panic!("{verdict:?}") };
                     now += wait;
                     turn.push(now);
                 }
@@ -244,9 +238,9 @@ mod tests {
         let html = Failure::Unexpected("html".to_owned());
         let mut attempts = Attempts::default();
         for _ in 0..4 {
-            assert!(matches!(attempts.after(&html, NOW, Patience::WORKING, 0.5), Verdict::Again { .. }));
+            assert!(matches!(attempts.after(&html, NOW, Patience::WORKING, 0.5), Retry::Again { .. }));
         }
-        assert_eq!(attempts.after(&html, NOW, Patience::WORKING, 0.5), Verdict::GiveUp(Kind::SourceShape));
+        assert_eq!(attempts.after(&html, NOW, Patience::WORKING, 0.5), Retry::GiveUp(Kind::SourceShape));
     }
 
     proptest! {
@@ -286,7 +280,7 @@ mod tests {
             let asked = Duration::from_secs(seconds);
             let verdict =
                 Attempts::default().after(&Failure::Throttled(Some(asked)), NOW, Patience::WORKING, jitter);
-            let Verdict::Again { wait, everybody: true } = verdict else { panic!("{verdict:?}") };
+            let Retry::Again { wait, everybody: true } = verdict else { panic!("{verdict:?}") };
             prop_assert_eq!(wait, asked.min(LONGEST_REQUESTED).max(backoff(1, LONGEST_THROTTLED, jitter)));
         }
 

@@ -250,7 +250,7 @@ impl Comparison<'_> {
             found.different.into_iter().for_each(|id| different.add(id));
             let seen = Seen { others: shown.load(Ordering::Relaxed), ..Seen::default() };
             let turn = Turn {
-                place: &page.place,
+                following: &page.following,
                 total: page.total,
                 served_at: page.served_at,
                 records: page.listed,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use crate::error::{Error, Kind, Result};
-use crate::kit::Place;
+use crate::kit::Following;
 
 /// Empty pages in a row, with more announced, before the list counts as endless.
 const EMPTY_PAGES: u32 = 10;
@@ -34,14 +34,14 @@ impl Endless {
     /// `SourcePagination` when the list does not end.
     pub(super) fn page(
         &mut self,
-        place: &Place,
+        following: &Following,
         keys: &[Vec<i64>],
         records: usize,
         extent: (u64, Option<u64>),
     ) -> Result<bool> {
         let endless = |what: String| Err(Error::new(Kind::SourcePagination, what));
         self.walked += 1;
-        let more = !matches!(place, Place::Whole | Place::Cursor { next: None });
+        let more = !matches!(following, Following::Whole | Following::Cursor { next: None });
         self.empty = if records == 0 && more { self.empty + 1 } else { 0 };
         if self.empty > EMPTY_PAGES {
             return endless(format!("{EMPTY_PAGES} empty pages in a row, and more announced"));
@@ -51,11 +51,12 @@ impl Endless {
             again = !self.pages.insert(digest(keys));
             self.repeated = if again { self.repeated + 1 } else { 0 };
         }
-        if self.repeated >= REPEATED_PAGES && !matches!(place, Place::Numbered { total_pages: None }) {
+        if self.repeated >= REPEATED_PAGES && !matches!(following, Following::Numbered { total_pages: None })
+        {
             return endless(format!("{REPEATED_PAGES} pages in a row brought nothing new"));
         }
-        match (place, extent) {
-            (Place::Cursor { .. }, (read, Some(total))) => {
+        match (following, extent) {
+            (Following::Cursor { .. }, (read, Some(total))) => {
                 // Twice the list and ten pages more: rows may arrive while it is read.
                 let most = total.saturating_mul(2).saturating_add(10_000);
                 if read > most {
@@ -63,7 +64,7 @@ impl Endless {
                 }
             }
             // Nothing repeats itself, and nothing says how much there is.
-            (Place::Cursor { .. } | Place::Numbered { total_pages: None }, (read, _))
+            (Following::Cursor { .. } | Following::Numbered { total_pages: None }, (read, _))
                 if more && (self.walked >= MOST_PAGES || read >= MOST_RECORDS) =>
             {
                 return endless(format!("{read} records on {} pages, and more announced", self.walked));
@@ -100,20 +101,20 @@ mod tests {
         per_page: u64,
         total: Option<u64>,
         most: u64,
-        place: impl Fn(u64) -> Place,
+        following: impl Fn(u64) -> Following,
     ) -> Option<(u64, u64)> {
         let mut endless = Endless::default();
         (1..=most).find_map(|page| {
             let keys = [vec![i64::try_from(page).expect("it is small")]];
             let extent = (page * per_page, total);
-            let refused = endless.page(&place(page), &keys, per_page as usize, extent).err()?;
+            let refused = endless.page(&following(page), &keys, per_page as usize, extent).err()?;
             assert_eq!(refused.kind(), Kind::SourcePagination);
             Some((page, page * per_page))
         })
     }
 
-    fn cursor(page: u64) -> Place {
-        Place::Cursor { next: Some(format!("after {page}")) }
+    fn cursor(page: u64) -> Following {
+        Following::Cursor { next: Some(format!("after {page}")) }
     }
 
     /// H-13, G-03. Ever new rows, and no total: there is an end to it all the same.
@@ -121,7 +122,7 @@ mod tests {
     fn a_list_of_ever_new_rows_comes_to_an_end_without_a_total() {
         assert_eq!(walk(1, None, u64::MAX, cursor), Some((MOST_PAGES, MOST_PAGES)));
         assert_eq!(walk(1_000, None, u64::MAX, cursor), Some((MOST_RECORDS / 1_000, MOST_RECORDS)));
-        let numbered = |_| Place::Numbered { total_pages: None };
+        let numbered = |_| Following::Numbered { total_pages: None };
         assert_eq!(walk(50, None, u64::MAX, numbered), Some((MOST_PAGES, MOST_PAGES * 50)));
         // One that says how much there is, is held to that.
         assert_eq!(walk(500, Some(1_000), u64::MAX, cursor), Some((25, 12_500)));
@@ -131,17 +132,17 @@ mod tests {
     #[test]
     fn a_long_list_is_not_endless() {
         let last = |page| match page {
-            MOST_PAGES => Place::Cursor { next: None },
+            MOST_PAGES => Following::Cursor { next: None },
             page => cursor(page),
         };
         assert_eq!(walk(50, None, MOST_PAGES, last), None);
         assert_eq!(walk(50, Some(4_000_000), 2 * MOST_PAGES, cursor), None);
-        let numbered = |_| Place::Numbered { total_pages: Some(1_000_000) };
+        let numbered = |_| Following::Numbered { total_pages: Some(1_000_000) };
         assert_eq!(walk(50, None, 2 * MOST_PAGES, numbered), None);
     }
 
-    fn next() -> Place {
-        Place::Cursor { next: Some("a".to_owned()) }
+    fn next() -> Following {
+        Following::Cursor { next: Some("a".to_owned()) }
     }
 
     #[test]

@@ -223,7 +223,7 @@ impl Reading<'_> {
             }
             let seen = self.look_at(&pass, &page, &batch).await?;
             let turn = Turn {
-                place: &page.place,
+                following: &page.following,
                 total: page.total,
                 served_at: page.served_at,
                 records: page.listed,
@@ -298,10 +298,10 @@ impl Reading<'_> {
             // became visible late.
             seen.known = page.total.is_none_or(|total| total <= stored + self.unknown).then_some(known);
         }
-        if let Some((query, place)) = self.plan.endpoint.hidden {
+        if let Some((query, following)) = self.plan.endpoint.hidden {
             let proven = &self.cx.plain_lists_show_everybody;
             // Proof is somebody in the very state that the query for hidden people asks for.
-            let hidden = |record| query.iter().any(|(_, state)| is_in_state(record, place, state));
+            let hidden = |record| query.iter().any(|(_, state)| is_in_state(record, following, state));
             seen.others =
                 proven.load(Ordering::Relaxed) || (!pass.reads_hidden() && page.records().any(hidden));
             if seen.others {
@@ -337,12 +337,12 @@ fn known_as(endpoint: &Endpoint) -> Option<(&'static str, &'static str)> {
     })
 }
 
-fn is_in_state(record: &str, place: From, state: &str) -> bool {
+fn is_in_state(record: &str, following: From, state: &str) -> bool {
     let text = |record: &Record<'_>, name: &str| {
         record.get(name).and_then(|raw| crate::model::text::decode(raw.get()))
     };
     let Ok(record) = Record::parse(record) else { return false };
-    let found = match place {
+    let found = match following {
         From::Member(name) => text(&record, name),
         From::Inner(outer, inner) => record
             .get(outer)

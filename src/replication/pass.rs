@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use super::endless::Endless;
 use super::plan::Mode;
-use super::walk::{Direction, Stop, Walk, WalkKind, owned};
+use super::walk::{Direction, Until, Walk, WalkKind, owned};
 use crate::chaos::{Bug, planted};
 use crate::error::{Error, Kind, Result};
-use crate::kit::{PageRequest, Place, Position, Precedence};
+use crate::kit::{Following, PageRequest, Position, Precedence};
 use crate::model::{ApiVersion, Batch, Endpoint, Object, Paging, Time, Watermark, time};
 use crate::store::{Progress, State, Swept};
 use turn::After;
@@ -105,7 +105,7 @@ pub struct Seen {
 #[derive(Debug)]
 pub struct Turn<'p> {
     /// What it says about its place.
-    pub place: &'p Place,
+    pub following: &'p Following,
     /// Rows in the list, where it says so.
     pub total: Option<u64>,
     /// The source's clock.
@@ -317,7 +317,7 @@ impl Pass {
 
     /// Whether the walk under way stops at known rows, so that it must be told how many are.
     pub fn asks_for_known(&self) -> bool {
-        self.walk().stop == Stop::Known
+        self.walk().stop == Until::Known
     }
 
     /// Whether the walk under way asks for people whom the plain list may hide.
@@ -344,7 +344,7 @@ impl Pass {
 
     /// Whether the next page is the first one of a walk that goes on to the end of its list.
     pub fn shows_its_length(&self) -> bool {
-        self.next == Position::First && self.walk().stop == Stop::End
+        self.next == Position::First && self.walk().stop == Until::End
     }
 
     /// Pages that a resumed walk has before it, or very many where nothing is known.
@@ -448,7 +448,7 @@ impl Pass {
         }
         self.leg.largest = self.leg.largest.max(turn.records);
         let keys: Vec<Vec<i64>> = turn.batch.rows.iter().map(|row| row.key(self.object)).collect();
-        if matches!(turn.place, Place::Numbered { total_pages: Some(_) }) {
+        if matches!(turn.following, Following::Numbered { total_pages: Some(_) }) {
             let slid = keys.iter().any(|key| self.leg.last_page.contains(key));
             // Somebody who arrived since page 1 was read, while the total may be what it was: then somebody
             // left, and what he left on page 1 to slide there was not seen.
@@ -458,9 +458,10 @@ impl Pass {
             self.leg.moved |= (slid || arrived) && self.walk().direction == Direction::Backward;
             self.leg.last_page.clone_from(&keys);
         }
-        let again = self.endless.page(turn.place, &keys, turn.records, (self.leg.records, self.leg.total))?;
+        let again =
+            self.endless.page(turn.following, &keys, turn.records, (self.leg.records, self.leg.total))?;
         // Where one numbered page is shown twice, another may not have been shown at all.
-        self.leg.moved |= again && matches!(turn.place, Place::Numbered { total_pages: Some(_) });
+        self.leg.moved |= again && matches!(turn.following, Following::Numbered { total_pages: Some(_) });
         match self.after(turn, &times)? {
             After::Page(next) => {
                 self.next = next;

@@ -8,7 +8,7 @@ use fastrand::Rng;
 use std::collections::BTreeSet;
 
 use super::pass::{Pass, Seen, Terms, Turn};
-use crate::kit::{PageRequest, Place, Position};
+use crate::kit::{Following, PageRequest, Position};
 use crate::model::row::Mapping;
 use crate::model::{ApiVersion, Object, Time, objects, time};
 use crate::store::{Progress, State};
@@ -85,7 +85,7 @@ impl World {
     }
 
     /// What the source answers.
-    fn serve(&self, request: &PageRequest, version: ApiVersion) -> (Place, u64, Vec<Row>) {
+    fn serve(&self, request: &PageRequest, version: ApiVersion) -> (Following, u64, Vec<Row>) {
         let param = |name: &str| {
             request.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
         };
@@ -119,7 +119,7 @@ impl World {
                 let page: Vec<Row> = rest.iter().take(self.per_page).copied().collect();
                 let next =
                     (rest.len() > page.len()).then(|| page.last().map(|row| row.id.to_string())).flatten();
-                (Place::Cursor { next }, total, page)
+                (Following::Cursor { next }, total, page)
             }
             ApiVersion::V3 => {
                 let number = match request.position {
@@ -128,7 +128,7 @@ impl World {
                 };
                 let page =
                     rows.iter().skip((number - 1) * self.per_page).take(self.per_page).copied().collect();
-                (Place::Numbered { total_pages: Some(total.div_ceil(self.per_page as u64)) }, total, page)
+                (Following::Numbered { total_pages: Some(total.div_ceil(self.per_page as u64)) }, total, page)
             }
         }
     }
@@ -156,13 +156,13 @@ impl World {
                 return false;
             }
             self.pass_time(TimeDelta::seconds(90));
-            let (place, total, rows) = self.serve(&pass.request(), version);
+            let (following, total, rows) = self.serve(&pass.request(), version);
             let records: Vec<String> = rows.iter().map(|row| record(row, version)).collect();
             let batch =
                 Mapping::new(object, endpoint, version, partition).rows(records.iter().map(String::as_str));
             assert_eq!(batch.rows.len(), rows.len(), "{:?}", batch.quarantined);
             let turn = Turn {
-                place: &place,
+                following: &following,
                 total: Some(total),
                 served_at: self.now,
                 records: rows.len(),

@@ -49,13 +49,13 @@ impl Reader {
     }
 
     /// Takes in a page of rows of these ids and times.
-    fn page(&mut self, place: &Place, total: Option<u64>, rows: &[(i64, Time)]) -> Result<Progress> {
-        self.shown(place, total, rows, Seen { known: None, others: true })
+    fn page(&mut self, following: &Following, total: Option<u64>, rows: &[(i64, Time)]) -> Result<Progress> {
+        self.shown(following, total, rows, Seen { known: None, others: true })
     }
 
     fn shown(
         &mut self,
-        place: &Place,
+        following: &Following,
         total: Option<u64>,
         rows: &[(i64, Time)],
         seen: Seen,
@@ -70,13 +70,18 @@ impl Reader {
         let mut batch =
             Mapping::new(object, endpoint, version, partition).rows(records.iter().map(String::as_str));
         batch.quarantined.clear();
-        self.pass.absorb(&Turn { place, total, served_at: now, records: rows.len(), batch: &batch, seen })
+        self.pass.absorb(&Turn { following, total, served_at: now, records: rows.len(), batch: &batch, seen })
     }
 
     /// As [`Reader::page`], of rows of an hour ago.
-    fn ids(&mut self, place: &Place, total: u64, ids: impl IntoIterator<Item = i64>) -> Result<Progress> {
+    fn ids(
+        &mut self,
+        following: &Following,
+        total: u64,
+        ids: impl IntoIterator<Item = i64>,
+    ) -> Result<Progress> {
         let rows: Vec<_> = ids.into_iter().map(|id| (id, at(-60))).collect();
-        self.page(place, Some(total), &rows)
+        self.page(following, Some(total), &rows)
     }
 
     fn asks_for(&self, name: &str, value: &str) -> bool {
@@ -101,17 +106,17 @@ fn behind(checkpoint: Progress) -> State {
     }
 }
 
-fn cursor(next: &str) -> Place {
-    Place::Cursor { next: Some(next.to_owned()) }
+fn cursor(next: &str) -> Following {
+    Following::Cursor { next: Some(next.to_owned()) }
 }
 
 fn is_done(progress: Result<Progress>) -> bool {
     matches!(progress.expect("the list is in order"), Progress::Done { .. })
 }
 
-const LAST: Place = Place::Cursor { next: None };
-const OF_TWO: Place = Place::Numbered { total_pages: Some(2) };
-const OF_THREE: Place = Place::Numbered { total_pages: Some(3) };
+const LAST: Following = Following::Cursor { next: None };
+const OF_TWO: Following = Following::Numbered { total_pages: Some(2) };
+const OF_THREE: Following = Following::Numbered { total_pages: Some(3) };
 use ApiVersion::{V3, V4};
 
 #[test]
@@ -138,8 +143,8 @@ fn a_pass_says_what_it_is_and_how_far_it_is() {
 
 #[test]
 fn a_cursor_is_gone_on_from_for_half_an_hour_and_a_page_number_for_ever() {
-    let resumes = |version, place: &Place, minutes| {
-        let state = behind(Reader::of(&SUBSCRIBERS, version, Mode::Full).ids(place, 9, 1..4).unwrap());
+    let resumes = |version, following: &Following, minutes| {
+        let state = behind(Reader::of(&SUBSCRIBERS, version, Mode::Full).ids(following, 9, 1..4).unwrap());
         Reader::later(&SUBSCRIBERS, version, Mode::Full, minutes, Some(&state)).pass.is_resumed()
     };
     assert!(resumes(V4, &cursor("a"), 30) && !resumes(V4, &cursor("a"), 31));
@@ -204,7 +209,7 @@ fn a_cursor_that_waited_for_more_than_two_minutes_and_brings_nothing_begins_agai
 #[test]
 fn a_list_that_has_become_much_shorter_is_gone_on_with_from_its_new_end() {
     let mut reader = Reader::of(&SUBSCRIBERS, V3, Mode::Full);
-    let of = |pages| Place::Numbered { total_pages: Some(pages) };
+    let of = |pages| Following::Numbered { total_pages: Some(pages) };
     reader.ids(&of(400), 20_000, 1..51).unwrap();
     assert_eq!(reader.pass.request().position, Position::Number(400));
     reader.ids(&of(180), 9_000, 0..0).unwrap();
@@ -281,8 +286,8 @@ fn a_list_that_ends_too_early_is_read_again_and_refused_if_it_then_ends_on_a_ful
         let mut last = None;
         for (at, rows) in (0_i64..).zip(pages) {
             let more = at + 1 < pages.len() as i64;
-            let place = if more { cursor(&at.to_string()) } else { LAST };
-            last = Some(reader.ids(&place, total, at * 10_000..at * 10_000 + rows));
+            let following = if more { cursor(&at.to_string()) } else { LAST };
+            last = Some(reader.ids(&following, total, at * 10_000..at * 10_000 + rows));
         }
         last.expect("a page").map(|progress| matches!(progress, Progress::Done { .. })).map_err(|e| e.kind())
     };
@@ -404,8 +409,8 @@ fn a_list_is_known_when_all_rows_of_a_page_are_and_there_are_some() {
 fn a_list_without_totals_ends_with_a_page_that_comes_a_third_time() {
     let mut reader = Reader::of(&BROADCASTS, V3, Mode::Full);
     let rows: Vec<_> = (1..=50).map(|id| (id, at(-60))).collect();
-    let place = Place::Numbered { total_pages: None };
-    let ends: Vec<bool> = (0..3).map(|_| is_done(reader.page(&place, None, &rows))).collect();
+    let following = Following::Numbered { total_pages: None };
+    let ends: Vec<bool> = (0..3).map(|_| is_done(reader.page(&following, None, &rows))).collect();
     assert_eq!(ends, [false, false, true]);
 }
 
@@ -417,8 +422,8 @@ fn the_start_of_a_pass_counts_only_where_the_time_of_a_row_is_not_shown() {
         (&CANCELLED_SUBSCRIBERS, V3, at(0)),
     ] {
         let mut reader = Reader::of(object, version, Mode::Full);
-        let place = if version == V3 { Place::Numbered { total_pages: Some(1) } } else { LAST };
-        match reader.ids(&place, 2, 1..3).unwrap() {
+        let following = if version == V3 { Following::Numbered { total_pages: Some(1) } } else { LAST };
+        match reader.ids(&following, 2, 1..3).unwrap() {
             Progress::Done { watermark, .. } => {
                 assert_eq!(watermark, Some(mark), "{} {version}", object.name)
             }

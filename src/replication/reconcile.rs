@@ -74,7 +74,7 @@ struct Facts<'f> {
 
 /// What is done about the rows that were not met.
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
+enum Decision {
     /// There are none.
     Clean,
     /// They are left alone.
@@ -85,32 +85,32 @@ enum Verdict {
     Mark,
 }
 
-fn decide(facts: Facts<'_>) -> Verdict {
+fn decide(facts: Facts<'_>) -> Decision {
     let limit = FEW.max(facts.live / SHARE);
     if facts.vanished == 0 {
-        return Verdict::Clean;
+        return Decision::Clean;
     }
     if facts.vanished > limit && !facts.accepted {
-        return Verdict::Hold(format!("no more than {limit} of {} rows may vanish at once", facts.live));
+        return Decision::Hold(format!("no more than {limit} of {} rows may vanish at once", facts.live));
     }
     if !facts.needs_second {
-        return Verdict::Mark;
+        return Decision::Mark;
     }
     if !facts.second {
-        return Verdict::ReadAgain;
+        return Decision::ReadAgain;
     }
     match (facts.doubt, facts.counted) {
-        _ if facts.accepted => Verdict::Mark,
-        (Some(doubt), _) => Verdict::Hold(doubt.to_owned()),
+        _ if facts.accepted => Decision::Mark,
+        (Some(doubt), _) => Decision::Hold(doubt.to_owned()),
         // A count may be minutes older than the list; for the last percent, or a few, that explains it.
         (None, Some(counted)) if facts.met + may_leave(counted) < counted || facts.met * 2 < counted => {
-            Verdict::Hold(format!("Kit counts {counted} members and showed {}", facts.met))
+            Decision::Hold(format!("Kit counts {counted} members and showed {}", facts.met))
         }
         // v3 counts no members: a list that is much smaller all of a sudden may be wrong, twice.
         (None, None) if facts.vanished >= MANY && facts.vanished * 2 >= facts.live => {
-            Verdict::Hold("that is half of the members or more".to_owned())
+            Decision::Hold("that is half of the members or more".to_owned())
         }
-        (None, _) => Verdict::Mark,
+        (None, _) => Decision::Mark,
     }
 }
 
@@ -174,8 +174,8 @@ impl Reading<'_> {
             accepted: self.cx.accept_deletions,
         };
         match decide(facts) {
-            Verdict::Clean => self.finish_without_the_deleted(pass, gathered, &met).await,
-            Verdict::Hold(why) => {
+            Decision::Clean => self.finish_without_the_deleted(pass, gathered, &met).await,
+            Decision::Hold(why) => {
                 let held = Held { count: found.count, why };
                 tracing::warn!(
                     object.name = object.name,
@@ -186,13 +186,13 @@ impl Reading<'_> {
                 self.brought.held = Some(held);
                 self.finish(pass, gathered, Swept::Held(found.count)).await
             }
-            Verdict::ReadAgain => {
+            Decision::ReadAgain => {
                 self.commit(pass, gathered).await?;
                 gathered.is_at(pass.read_again());
                 self.commit(pass, gathered).await?;
                 Ok(None)
             }
-            Verdict::Mark => {
+            Decision::Mark => {
                 self.commit(pass, gathered).await?;
                 match self.mark(pass, mapping, gathered, &met).await? {
                     Marked::Stopped => Ok(Some(Ended::Stopped)),
@@ -380,31 +380,31 @@ mod tests {
     };
 
     fn held(facts: Facts<'_>) -> bool {
-        matches!(decide(facts), Verdict::Hold(_))
+        matches!(decide(facts), Decision::Hold(_))
     }
 
     /// M37.
     #[test]
     fn more_than_fifty_and_one_percent_are_not_marked_unless_somebody_says_so() {
-        assert_eq!(decide(Facts { vanished: 50, ..FACTS }), Verdict::Mark);
+        assert_eq!(decide(Facts { vanished: 50, ..FACTS }), Decision::Mark);
         assert!(held(Facts { vanished: 51, ..FACTS }));
         assert!(held(Facts { vanished: 101, live: 10_099, ..FACTS }));
-        assert_eq!(decide(Facts { vanished: 101, live: 10_100, ..FACTS }), Verdict::Mark);
-        assert_eq!(decide(Facts { vanished: 1000, accepted: true, ..FACTS }), Verdict::Mark);
+        assert_eq!(decide(Facts { vanished: 101, live: 10_100, ..FACTS }), Decision::Mark);
+        assert_eq!(decide(Facts { vanished: 1000, accepted: true, ..FACTS }), Decision::Mark);
     }
 
     /// M37.
     #[test]
     fn what_cannot_be_asked_for_is_marked_after_a_second_reading_without_doubt() {
         let facts = Facts { needs_second: true, ..FACTS };
-        assert_eq!(decide(facts), Verdict::ReadAgain);
-        assert_eq!(decide(Facts { second: true, ..facts }), Verdict::Mark);
+        assert_eq!(decide(facts), Decision::ReadAgain);
+        assert_eq!(decide(Facts { second: true, ..facts }), Decision::Mark);
         assert!(held(Facts { second: true, doubt: Some("short"), ..facts }));
         assert_eq!(
             decide(Facts { second: true, doubt: Some("short"), accepted: true, ..facts }),
-            Verdict::Mark
+            Decision::Mark
         );
-        assert_eq!(decide(Facts { vanished: 0, doubt: Some("short"), ..facts }), Verdict::Clean);
+        assert_eq!(decide(Facts { vanished: 0, doubt: Some("short"), ..facts }), Decision::Clean);
     }
 
     /// M37: an empty or halved answer for a parent whose count says otherwise.
@@ -413,7 +413,7 @@ mod tests {
         let facts = Facts { needs_second: true, second: true, live: 40, vanished: 40, met: 0, ..FACTS };
         assert!(held(Facts { counted: Some(40), ..facts }));
         assert!(held(Facts { counted: Some(40), vanished: 20, met: 20, ..facts }));
-        assert_eq!(decide(Facts { counted: Some(0), ..facts }), Verdict::Mark);
+        assert_eq!(decide(Facts { counted: Some(0), ..facts }), Decision::Mark);
         // What left between two looks is no reason, nor is a count that lags behind.
         for (counted, met, is_held) in [
             (20, 17, false),
@@ -429,10 +429,10 @@ mod tests {
             assert_eq!(held(facts), is_held, "{counted} counted, {met} met");
         }
         assert!(held(Facts { counted: None, ..facts }));
-        assert_eq!(decide(Facts { live: 40, vanished: 9, met: 31, ..facts }), Verdict::Mark);
+        assert_eq!(decide(Facts { live: 40, vanished: 9, met: 31, ..facts }), Decision::Mark);
         assert_eq!(
             decide(Facts { counted: Some(200), live: 202, vanished: 3, met: 199, ..facts }),
-            Verdict::Mark
+            Decision::Mark
         );
     }
 }

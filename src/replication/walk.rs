@@ -17,7 +17,7 @@ pub struct Walk {
     /// In which order numbered pages are read.
     pub direction: Direction,
     /// Where it may end before the list does.
-    pub stop: Stop,
+    pub stop: Until,
     /// Why it is made.
     pub kind: WalkKind,
     /// How many second ways there were before this one.
@@ -40,7 +40,7 @@ pub enum Direction {
 /// Where a walk may end before the end of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Stop {
+pub enum Until {
     /// Nowhere.
     End,
     /// Behind the first row dated before this, as long as rows come newest first.
@@ -69,7 +69,7 @@ impl Walk {
             Paging::Numbered { totals: true } => Direction::Backward,
             Paging::Numbered { totals: false } | Paging::Single | Paging::Cursor { .. } => Direction::Forward,
         };
-        Walk { query: owned(endpoint.whole), direction, stop: Stop::End, kind: WalkKind::Main, repeated: 0 }
+        Walk { query: owned(endpoint.whole), direction, stop: Until::End, kind: WalkKind::Main, repeated: 0 }
     }
 
     /// Through what is new: `day` is the day before the watermark, `pass_day` the day before the moment the
@@ -78,7 +78,13 @@ impl Walk {
         let dated = |param: &str, day: chrono::NaiveDate, order: &[(&str, &str)]| {
             let mut query = owned(order);
             query.push((param.to_owned(), day.to_string()));
-            Walk { query, direction: Direction::Backward, stop: Stop::End, kind: WalkKind::Main, repeated: 0 }
+            Walk {
+                query,
+                direction: Direction::Backward,
+                stop: Until::End,
+                kind: WalkKind::Main,
+                repeated: 0,
+            }
         };
         let forward = |order: &[(&str, &str)], stop| Walk {
             query: owned(order),
@@ -90,8 +96,8 @@ impl Walk {
         match fresh {
             Fresh::SinceWatermark { param, order } => dated(param, day, order),
             Fresh::SincePass { param, order } => dated(param, pass_day, order),
-            Fresh::NewestFirst { order, .. } => forward(order, Stop::Before(time::start_of(day))),
-            Fresh::UntilKnown { order, .. } => forward(order, Stop::Known),
+            Fresh::NewestFirst { order, .. } => forward(order, Until::Before(time::start_of(day))),
+            Fresh::UntilKnown { order, .. } => forward(order, Until::Known),
         }
     }
 
@@ -113,7 +119,7 @@ impl Walk {
 
     /// Whether it may be made once more, back again.
     pub fn may_go_back(&self) -> bool {
-        self.stop == Stop::End && self.repeated < BACK_AGAIN
+        self.stop == Until::End && self.repeated < BACK_AGAIN
     }
 
     /// A second way, back again: for a list that has not held still this time either.
@@ -136,7 +142,7 @@ impl Walk {
                 *value = after.format("%Y-%m-%dT%H:%M:%SZ").to_string();
             }
         }
-        if let Stop::Before(since) = &mut self.stop {
+        if let Until::Before(since) = &mut self.stop {
             *since = after;
         }
         self
@@ -170,7 +176,7 @@ mod tests {
         let walk = |order: &str, direction| Walk {
             query: owned(&[("sort_order", order), ("name", "desc")]),
             direction,
-            stop: Stop::End,
+            stop: Until::End,
             kind: WalkKind::Main,
             repeated: 0,
         };
@@ -187,8 +193,13 @@ mod tests {
     #[test]
     fn a_walk_asks_for_what_its_query_names_with_that_value() {
         let query = owned(&[("state", "cancelled"), ("page", "1")]);
-        let walk =
-            Walk { query, direction: Direction::Forward, stop: Stop::End, kind: WalkKind::Main, repeated: 0 };
+        let walk = Walk {
+            query,
+            direction: Direction::Forward,
+            stop: Until::End,
+            kind: WalkKind::Main,
+            repeated: 0,
+        };
         assert!(
             walk.asks_for(&[("state", "cancelled")])
                 && walk.asks_for(&[("page", "1"), ("state", "cancelled")])

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::pass::{Pass, Seen, Terms, Turn, promote};
 use super::plan::Mode;
-use crate::kit::Place;
+use crate::kit::Following;
 use crate::model::row::Mapping;
 use crate::model::{ApiVersion, Time, objects, time};
 use crate::store::Progress;
@@ -45,11 +45,17 @@ fn earned(pages: &[Vec<Time>], begun: Time) -> (Option<Time>, Time) {
             .collect();
         let mapping = Mapping::new(object, endpoint, ApiVersion::V4, "");
         let batch = mapping.rows(records.iter().map(String::as_str));
-        let place = Place::Cursor { next: (at + 1 < pages.len()).then(|| id.to_string()) };
+        let following = Following::Cursor { next: (at + 1 < pages.len()).then(|| id.to_string()) };
         let served_at = begun + TimeDelta::minutes(at as i64);
         let seen = Seen { known: None, others: true };
-        let turn =
-            Turn { place: &place, total: None, served_at, records: records.len(), batch: &batch, seen };
+        let turn = Turn {
+            following: &following,
+            total: None,
+            served_at,
+            records: records.len(),
+            batch: &batch,
+            seen,
+        };
         match pass.absorb(&turn).expect("the list is in order") {
             Progress::More { .. } => assert!(at + 1 < pages.len(), "the last page ends it"),
             Progress::Done { watermark, began_at, .. } => {

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::base::Base;
 use super::catalogue::{self, Broadcast, CustomField, Form, Sequence, Tag};
 use super::history::History;
-use super::members::{Joined, Kind, MemberRule, Membership, Parent};
+use super::members::{Joined, MemberRule, Membership, Parent, ParentKind};
 use super::modes::{Lag, Modes};
 use super::people::{Person, Who};
 use super::plan::AccountPlan;
@@ -189,9 +189,9 @@ impl Account {
             list.get(&id).is_some_and(|history| history.current().is_some())
         }
         match parent.kind {
-            Kind::Tag => there(&self.tags, parent.id),
-            Kind::Form => there(&self.forms, parent.id),
-            Kind::Sequence => there(&self.sequences, parent.id),
+            ParentKind::Tag => there(&self.tags, parent.id),
+            ParentKind::Form => there(&self.forms, parent.id),
+            ParentKind::Sequence => there(&self.sequences, parent.id),
         }
     }
 }

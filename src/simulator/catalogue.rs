@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::base::mix;
-use super::members::Kind;
+use super::members::ParentKind;
 use super::plan::{AccountPlan, V3_KEY};
 use super::quirks::ODD_TEXTS;
 
@@ -150,32 +150,32 @@ pub struct CustomField {
 
 /// How many base members the `ordinal`-th parent of a kind has: one with none, one with exactly a v3
 /// page, one with exactly a v4 page, one with a single member, a few large ones.
-pub(super) fn member_count(plan: &AccountPlan, kind: Kind, ordinal: u64) -> u64 {
+pub(super) fn member_count(plan: &AccountPlan, kind: ParentKind, ordinal: u64) -> u64 {
     let people = plan.subscribers;
     let given = match kind {
-        Kind::Tag => &plan.tag_sizes,
-        Kind::Form => &plan.form_sizes,
-        Kind::Sequence => &plan.sequence_sizes,
+        ParentKind::Tag => &plan.tag_sizes,
+        ParentKind::Form => &plan.form_sizes,
+        ParentKind::Sequence => &plan.sequence_sizes,
     };
     if let Some(size) = given.get(ordinal as usize) {
         return (*size).min(people);
     }
     let few = mix(plan.seed ^ mix(ordinal)) % 200;
     let wanted = match (kind, ordinal) {
-        (Kind::Tag, 0) => people / 3,
-        (Kind::Tag, 1) => 0,
-        (Kind::Tag, 2) => 1_000,
-        (Kind::Tag, 3) => 50,
-        (Kind::Tag, 4) => 1,
-        (Kind::Tag, 5) => people / 10,
-        (Kind::Form, 0) => people * 7 / 10,
-        (Kind::Form, 1) => people / 20,
-        (Kind::Form, 2) => 50,
-        (Kind::Form, 3) => 1,
-        (Kind::Form, 4) => 0,
-        (Kind::Sequence, 0) => people / 4,
-        (Kind::Sequence, 1) => 0,
-        (Kind::Sequence, 2) => 1_000,
+        (ParentKind::Tag, 0) => people / 3,
+        (ParentKind::Tag, 1) => 0,
+        (ParentKind::Tag, 2) => 1_000,
+        (ParentKind::Tag, 3) => 50,
+        (ParentKind::Tag, 4) => 1,
+        (ParentKind::Tag, 5) => people / 10,
+        (ParentKind::Form, 0) => people * 7 / 10,
+        (ParentKind::Form, 1) => people / 20,
+        (ParentKind::Form, 2) => 50,
+        (ParentKind::Form, 3) => 1,
+        (ParentKind::Form, 4) => 0,
+        (ParentKind::Sequence, 0) => people / 4,
+        (ParentKind::Sequence, 1) => 0,
+        (ParentKind::Sequence, 2) => 1_000,
         _ => few,
     };
     wanted.min(people)

@@ -9,7 +9,7 @@ use super::state::{Cycle, PERIOD};
 /// What people can be members of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum ParentKind {
     /// A tag.
     Tag,
     /// A form or landing page.
@@ -22,7 +22,7 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Parent {
     /// What it is.
-    pub kind: Kind,
+    pub kind: ParentKind,
     /// Its id, unique within its kind.
     pub id: i64,
 }
@@ -30,17 +30,17 @@ pub struct Parent {
 impl Parent {
     /// The tag of that id.
     pub fn tag(id: i64) -> Self {
-        Self { kind: Kind::Tag, id }
+        Self { kind: ParentKind::Tag, id }
     }
 
     /// The form of that id.
     pub fn form(id: i64) -> Self {
-        Self { kind: Kind::Form, id }
+        Self { kind: ParentKind::Form, id }
     }
 
     /// The sequence of that id.
     pub fn sequence(id: i64) -> Self {
-        Self { kind: Kind::Sequence, id }
+        Self { kind: ParentKind::Sequence, id }
     }
 }
 
@@ -92,7 +92,7 @@ impl Origin {
 /// The base members of one parent: every `step`-th base subscriber from `first` on.
 #[derive(Debug, Clone)]
 pub(super) struct MemberRule {
-    kind: Kind,
+    kind: ParentKind,
     first: u64,
     step: u64,
     ids_from: i64,
@@ -105,7 +105,7 @@ pub(super) struct MemberRule {
 
 impl MemberRule {
     /// `count` members spread over a base of `people`; `ordinal` tells parents apart.
-    pub(super) fn new(kind: Kind, ordinal: u64, count: u64, people: u64) -> Self {
+    pub(super) fn new(kind: ParentKind, ordinal: u64, count: u64, people: u64) -> Self {
         let count = count.min(people);
         let mut step = people.checked_div(count).unwrap_or(1).max(1);
         // Without a common divisor with the period every state occurs among the members.
@@ -150,9 +150,9 @@ impl MemberRule {
 
     pub(super) fn origin(&self, k: u64) -> Origin {
         match (self.kind, k % 3) {
-            (Kind::Form, 0) => Origin::Campaign,
-            (Kind::Form, 1) => Origin::Link,
-            (Kind::Sequence, 0) => Origin::Api,
+            (ParentKind::Form, 0) => Origin::Campaign,
+            (ParentKind::Form, 1) => Origin::Link,
+            (ParentKind::Sequence, 0) => Origin::Api,
             _ => Origin::Unknown,
         }
     }

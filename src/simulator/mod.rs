@@ -56,7 +56,7 @@ pub use churn::Churn;
 pub use clock::SimClock;
 pub use faults::{Action, Fault, FaultId, Faults, Junk, Mutation, PageFault, RetryHint, Which};
 pub use log::Request;
-pub use members::{Kind, Parent};
+pub use members::{Parent, ParentKind};
 pub use modes::{
     BeyondEnd, Blank, Bumps, Direction, Edge, Granularity, Lag, Modes, RetryAfter, Scope, SequenceRows,
     StaleCursor, TagCursor, TimeCursor, TooManyRows, V3TagTime,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::account::{Account, Catalogue};
 use super::changes::NewSubscriber;
-use super::members::{Kind, Parent};
+use super::members::{Parent, ParentKind};
 use super::state::State;
 
 /// A kind of change.
@@ -321,15 +321,17 @@ impl Account {
     fn pick_parent(&self, kind: ChangeKind, chance: &mut fastrand::Rng) -> Option<Parent> {
         use ChangeKind as K;
         let kind = match kind {
-            K::Tag | K::Untag | K::RenameTag | K::DeleteTag => Kind::Tag,
-            K::BackdatedJoin => *chance.choice(&[Kind::Tag, Kind::Form, Kind::Sequence])?,
-            K::JoinSequence | K::LeaveSequence | K::RenameSequence | K::DeleteSequence => Kind::Sequence,
-            _ => Kind::Form,
+            K::Tag | K::Untag | K::RenameTag | K::DeleteTag => ParentKind::Tag,
+            K::BackdatedJoin => *chance.choice(&[ParentKind::Tag, ParentKind::Form, ParentKind::Sequence])?,
+            K::JoinSequence | K::LeaveSequence | K::RenameSequence | K::DeleteSequence => {
+                ParentKind::Sequence
+            }
+            _ => ParentKind::Form,
         };
         let ids = match kind {
-            Kind::Tag => self.truth_ids(&self.tags),
-            Kind::Form => self.truth_ids(&self.forms),
-            Kind::Sequence => self.truth_ids(&self.sequences),
+            ParentKind::Tag => self.truth_ids(&self.tags),
+            ParentKind::Form => self.truth_ids(&self.forms),
+            ParentKind::Sequence => self.truth_ids(&self.sequences),
         };
         chance.choice(ids).map(|id| Parent { kind, id })
     }

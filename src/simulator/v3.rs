@@ -6,7 +6,7 @@ use super::answer::{Answer, Envelope, Failure, Page, Rows};
 use super::json;
 use super::listing::Listing;
 use super::lists::PeopleOrder;
-use super::members::{Kind, Parent};
+use super::members::{Parent, ParentKind};
 use super::modes::{BeyondEnd, Direction, Scope, V3TagTime};
 use super::request::{Asked, Query, Version};
 use super::rows::{self, Include, Writer};
@@ -32,9 +32,11 @@ pub(super) fn answer(account: &Account, asked: &Asked) -> Answer {
         ["custom_fields"] => Ok(custom_fields(account)),
         ["broadcasts"] => broadcasts(account, asked),
         ["broadcasts", id] => broadcast(account, id),
-        ["forms", id, "subscriptions"] => subscriptions(account, asked, Kind::Form, id),
-        ["tags", id, "subscriptions"] => subscriptions(account, asked, Kind::Tag, id),
-        ["sequences" | "courses", id, "subscriptions"] => subscriptions(account, asked, Kind::Sequence, id),
+        ["forms", id, "subscriptions"] => subscriptions(account, asked, ParentKind::Form, id),
+        ["tags", id, "subscriptions"] => subscriptions(account, asked, ParentKind::Tag, id),
+        ["sequences" | "courses", id, "subscriptions"] => {
+            subscriptions(account, asked, ParentKind::Sequence, id)
+        }
         ["purchases"] => purchases(account, asked),
         ["automations", "hooks"] => Ok(Answer::Object("[]".into())),
         _ => Err(not_found()),
@@ -228,13 +230,13 @@ fn broadcast(account: &Account, id: &str) -> Outcome {
     Ok(Answer::Object(format!(r#"{{"broadcast":{row}}}"#)))
 }
 
-fn subscriptions(account: &Account, asked: &Asked, kind: Kind, id: &str) -> Outcome {
+fn subscriptions(account: &Account, asked: &Asked, kind: ParentKind, id: &str) -> Outcome {
     let parent = Parent { kind, id: parse_id(id)? };
     if !account.has_parent(parent) {
         return Err(match kind {
-            Kind::Tag => Failure::v3(404, "Tag not found", ""),
-            Kind::Sequence => Failure::v3(404, "Course not found", ""),
-            Kind::Form => not_found(),
+            ParentKind::Tag => Failure::v3(404, "Tag not found", ""),
+            ParentKind::Sequence => Failure::v3(404, "Course not found", ""),
+            ParentKind::Form => not_found(),
         });
     }
     let states = match (asked.query.get("subscriber_state"), account.modes.v3_subscriptions) {

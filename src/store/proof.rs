@@ -9,7 +9,7 @@ use super::erase;
 use super::people::People;
 use super::spelling::{Found, Others, Search};
 use super::state::text;
-use super::tables::{self, Field, Kind, Table};
+use super::tables::{self, Content, Field, Table};
 use crate::error::Result;
 use crate::model::{Type, Value};
 
@@ -109,11 +109,11 @@ async fn search_table(
 }
 
 /// Whether an address could stand in a column.
-fn is_text(kind: Kind) -> bool {
+fn is_text(kind: Content) -> bool {
     match kind {
-        Kind::Key(_) | Kind::Plain(Type::Text | Type::JsonObject | Type::JsonArray) => true,
-        Kind::Plain(Type::Id | Type::Int | Type::Bool | Type::Time) => false,
-        Kind::Count | Kind::Flag | Kind::Serial | Kind::One => false,
+        Content::Key(_) | Content::Plain(Type::Text | Type::JsonObject | Type::JsonArray) => true,
+        Content::Plain(Type::Id | Type::Int | Type::Bool | Type::Time) => false,
+        Content::Count | Content::Flag | Content::Serial | Content::One => false,
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Field {
     /// Its name.
     pub name: &'static str,
     /// What it holds.
-    pub kind: Kind,
+    pub kind: Content,
     /// Whether it must not be null.
     pub required: bool,
     /// What it is; becomes its comment.
@@ -33,7 +33,7 @@ pub struct Field {
 
 /// What a column holds, as far as engines differ in declaring it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum Content {
     /// A logical type of the model.
     Plain(Type),
     /// Text that is part of a key: no longer than so many characters.
@@ -53,14 +53,14 @@ const BOOKKEEPING: [Field; 4] = [
     required("_first_seen_at", TIME, "When the mirror first stored the row."),
     required("_synced_at", TIME, "When the row's content last changed here."),
     optional("_deleted_at", TIME, "When a reconcile found the row gone at Kit; null while it is there."),
-    optional("_extra", Kind::Plain(Type::JsonObject), "What Kit sent beyond the columns; null as a rule."),
+    optional("_extra", Content::Plain(Type::JsonObject), "What Kit sent beyond the columns; null as a rule."),
 ];
 
-const TEXT: Kind = Kind::Plain(Type::Text);
-const TIME: Kind = Kind::Plain(Type::Time);
-const INT: Kind = Kind::Plain(Type::Int);
+const TEXT: Content = Content::Plain(Type::Text);
+const TIME: Content = Content::Plain(Type::Time);
+const INT: Content = Content::Plain(Type::Int);
 /// Names of objects and ids of parents, as part of keys.
-const NAME: Kind = Kind::Key(64);
+const NAME: Content = Content::Key(64);
 
 /// The longest record key that is kept in quarantine, in characters.
 pub const RECORD_KEPT: usize = 190;
@@ -68,11 +68,11 @@ pub const RECORD_KEPT: usize = 190;
 /// within the 3,072 bytes that MySQL indexes.
 pub const REASON_KEPT: usize = 400;
 
-const fn required(name: &'static str, kind: Kind, about: &'static str) -> Field {
+const fn required(name: &'static str, kind: Content, about: &'static str) -> Field {
     Field { name, kind, required: true, about }
 }
 
-const fn optional(name: &'static str, kind: Kind, about: &'static str) -> Field {
+const fn optional(name: &'static str, kind: Content, about: &'static str) -> Field {
     Field { name, kind, required: false, about }
 }
 
@@ -80,7 +80,7 @@ const fn optional(name: &'static str, kind: Kind, about: &'static str) -> Field 
 pub fn of(object: &Object) -> Table {
     let own = object.columns.iter().map(|column| Field {
         name: column.name,
-        kind: Kind::Plain(column.kind),
+        kind: Content::Plain(column.kind),
         required: column.required,
         about: column.about,
     });
@@ -139,7 +139,7 @@ pub fn bookkeeping() -> Vec<Table> {
                 optional("completed_at", TIME, "When the last complete pass ended."),
                 optional("checkpoint", TEXT, "JSON: where an unfinished pass stopped; null between passes."),
                 optional("fingerprint", TEXT, "What the watermark was made under: API version and request."),
-                required("rows", Kind::Count, "Live rows of the partition."),
+                required("rows", Content::Count, "Live rows of the partition."),
                 optional(
                     "full_requested_at",
                     TIME,
@@ -158,7 +158,7 @@ pub fn bookkeeping() -> Vec<Table> {
                 ),
                 optional("counted", INT, "Members that Kit counted when the last complete pass was planned."),
                 optional("counted_since", TIME, "When a pass first was complete with that count."),
-                required("unavailable", Kind::Flag, "Whether Kit refuses it to this account."),
+                required("unavailable", Content::Flag, "Whether Kit refuses it to this account."),
                 optional("last_error", TEXT, "What failed last, if it has not succeeded since."),
                 optional("last_error_advice", TEXT, "What to do about it."),
                 optional("last_error_at", TIME, "When it failed."),
@@ -186,7 +186,7 @@ pub fn bookkeeping() -> Vec<Table> {
             name: "sync_runs",
             about: "One row per object and run. Kept 90 days.",
             fields: vec![
-                required("id", Kind::Serial, "Its number."),
+                required("id", Content::Serial, "Its number."),
                 required("object", NAME, "The object."),
                 required("mode", TEXT, "full, incremental or reconcile."),
                 required("started_at", TIME, "When it began."),
@@ -196,14 +196,14 @@ pub fn bookkeeping() -> Vec<Table> {
                     TEXT,
                     "running, complete, incomplete, failed, unavailable, stopped or interrupted.",
                 ),
-                required("requests", Kind::Count, "Requests sent, repeated ones included."),
-                required("retries", Kind::Count, "Requests sent again."),
-                required("pages", Kind::Count, "Pages committed."),
-                required("rows_read", Kind::Count, "Records read."),
-                required("rows_inserted", Kind::Count, "Rows that were new."),
-                required("rows_updated", Kind::Count, "Rows that had changed."),
-                required("rows_deleted", Kind::Count, "Rows that were marked as gone."),
-                required("rows_quarantined", Kind::Count, "Records set aside."),
+                required("requests", Content::Count, "Requests sent, repeated ones included."),
+                required("retries", Content::Count, "Requests sent again."),
+                required("pages", Content::Count, "Pages committed."),
+                required("rows_read", Content::Count, "Records read."),
+                required("rows_inserted", Content::Count, "Rows that were new."),
+                required("rows_updated", Content::Count, "Rows that had changed."),
+                required("rows_deleted", Content::Count, "Rows that were marked as gone."),
+                required("rows_quarantined", Content::Count, "Records set aside."),
                 optional("error", TEXT, "Why it failed."),
             ],
             key: &["id"],
@@ -217,10 +217,10 @@ pub fn bookkeeping() -> Vec<Table> {
                 required("partition", NAME, "The parent's id, or empty."),
                 required(
                     "record",
-                    Kind::Key(RECORD_KEPT as u16),
+                    Content::Key(RECORD_KEPT as u16),
                     "The record's key where it could be read, else a digest of it.",
                 ),
-                required("reason", Kind::Key(REASON_KEPT as u16), "Which column, and why."),
+                required("reason", Content::Key(REASON_KEPT as u16), "Which column, and why."),
                 required("raw", TEXT, "The record as it came."),
                 required("first_seen_at", TIME, "When it was first seen."),
                 required("last_seen_at", TIME, "When it was last seen."),
@@ -232,7 +232,7 @@ pub fn bookkeeping() -> Vec<Table> {
             name: "sync_lease",
             about: "Who may write, by the database's clock. The epoch is checked in every commit.",
             fields: vec![
-                required("id", Kind::One, "Always 1."),
+                required("id", Content::One, "Always 1."),
                 required("owner", TEXT, "Host and process."),
                 required("epoch", INT, "Grows with every take-over."),
                 required(
@@ -250,8 +250,8 @@ pub fn bookkeeping() -> Vec<Table> {
             name: "sync_account",
             about: "Which Kit account this is, and what was learned about the API on the way.",
             fields: vec![
-                required("id", Kind::One, "Always 1."),
-                optional("account_id", Kind::Plain(Type::Id), "Kit's id; API v3 gives none."),
+                required("id", Content::One, "Always 1."),
+                optional("account_id", Content::Plain(Type::Id), "Kit's id; API v3 gives none."),
                 optional("name", TEXT, "Its name."),
                 optional("primary_email_address", TEXT, "The owner's address."),
                 optional("api_version", TEXT, "The API version used last."),
@@ -277,7 +277,7 @@ pub fn forgotten() -> Table {
         about: "People who were erased by `kitmirror forget`; whatever Kit still shows of them is left out. Without its \
                 row here, a person is mirrored again.",
         fields: vec![
-            required("subscriber_id", Kind::Plain(Type::Id), "Kit's id of the person."),
+            required("subscriber_id", Content::Plain(Type::Id), "Kit's id of the person."),
             required("forgotten_at", TIME, "When the person was erased here."),
         ],
         key: &["subscriber_id"],

@@ -4,12 +4,14 @@
 //! Every transaction is a task of its own. A caller that is cancelled can therefore not leave one half open,
 //! which the driver does not survive: the next one would run inside it and vanish with it. The task waits for the
 //! connection as well: a caller that begins to wait and then does something else first would keep it from all others.
+//! The place in the queue is taken by the call: what was asked for first is made first, however late a task begins.
 
+use futures_util::FutureExt as _;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tracing::Instrument as _;
 
 use super::connection::{Access, Connection, FileId, Place, Then, failed, then};
@@ -72,6 +74,18 @@ impl Line {
         Ok(Line(Arc::new(Mutex::new(wire))))
     }
 
+    /// A place in the queue for the connection, taken now. To be awaited: the connection waits for whoever's turn it is.
+    fn turn(&self) -> impl Future<Output = OwnedMutexGuard<Wire>> + Send + use<> {
+        let mut turn = Box::pin(Arc::clone(&self.0).lock_owned());
+        let at_once = (&mut turn).now_or_never();
+        async move {
+            match at_once {
+                Some(wire) => wire,
+                None => turn.await,
+            }
+        }
+    }
+
     /// Runs `work` in a transaction, as long as `lease` is ours. Again from its beginning when the database is busy
     /// or was away; not again when a commit whose answer was lost turns out to have been made.
     pub(super) async fn write<T, F>(&self, lease: Option<Lease>, work: F) -> Result<T>
@@ -79,9 +93,9 @@ impl Line {
         T: Send + 'static,
         F: for<'c> Fn(&'c mut Connection) -> Work<'c, T> + Send + Sync + 'static,
     {
-        let line = Arc::clone(&self.0);
+        let turn = self.turn();
         owned_task(async move {
-            let mut wire = line.lock_owned().await;
+            let mut wire = turn.await;
             let mut patience = Patience::new();
             let mut unknown = None;
             loop {
@@ -125,9 +139,9 @@ impl Line {
         T: Send + 'static,
         F: for<'c> Fn(&'c mut Connection) -> Work<'c, T> + Send + Sync + 'static,
     {
-        let line = Arc::clone(&self.0);
+        let turn = self.turn();
         owned_task(async move {
-            let mut wire = line.lock_owned().await;
+            let mut wire = turn.await;
             let mut patience = Patience::new();
             loop {
                 match wire.look(within, &work).await {
@@ -149,9 +163,9 @@ impl Line {
         T: Send + 'static,
         F: for<'c> Fn(&'c mut Connection) -> Work<'c, T> + Send + Sync + 'static,
     {
-        let line = Arc::clone(&self.0);
+        let turn = self.turn();
         owned_task(async move {
-            let mut wire = line.lock_owned().await;
+            let mut wire = turn.await;
             let is_kept = wire.connection.is_some();
             let looked = tokio::time::timeout(GLANCED_WITHIN, async {
                 match wire.look(Within::Reading, &work).await {
@@ -177,9 +191,9 @@ impl Line {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut Connection) -> Work<'c, T> + Send + 'static,
     {
-        let line = Arc::clone(&self.0);
+        let turn = self.turn();
         owned_task(async move {
-            let mut wire = line.lock_owned().await;
+            let mut wire = turn.await;
             let result = chaos::in_place(work(wire.connected().await?)).await;
             wire.drop_if_lost(result)
         })

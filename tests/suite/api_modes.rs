@@ -2,7 +2,7 @@
 //! question, and no run asks more than it has to.
 
 use crate::support::scene::{narrow, of, outcome};
-use crate::support::{Api, Scene};
+use crate::support::{Api, Scene, shared};
 use chrono::{SubsecRound as _, TimeDelta, Utc};
 use kitmirror::replication::Report;
 use kitmirror::simulator::{
@@ -35,7 +35,7 @@ async fn is_right_under(api: Api, plan: AccountPlan, set: impl FnOnce(&mut Modes
 }
 
 /// kit-api §16, each question by itself.
-async fn is_right_under_each(api: Api, modes: &[&str]) {
+async fn is_right_under_each(api: Api, modes: impl IntoIterator<Item = &str>) {
     for assignment in modes {
         println!("{api:?} under {assignment}");
         is_right_under(api, AccountPlan::new(120).tags(3).forms(3).sequences(2).broadcasts(4), |modes| {
@@ -62,7 +62,7 @@ async fn the_mirror_is_right_under_every_answer_to_the_open_questions_of_v3() {
         "gzip=false",
         "etags=false",
     ];
-    is_right_under_each(Api::V3, &modes).await;
+    is_right_under_each(Api::V3, shared(modes)).await;
 }
 
 /// kit-api §16.
@@ -91,9 +91,9 @@ async fn the_mirror_is_right_under_every_answer_to_the_open_questions_of_v4() {
         "gzip=false",
         "etags=false",
     ];
-    for (n, assignment) in modes.iter().enumerate() {
+    for (n, assignment) in shared(modes.iter().enumerate()) {
         let api = if n % 4 == 3 { Api::Token } else { Api::V4 };
-        is_right_under_each(api, &[assignment]).await;
+        is_right_under_each(api, [*assignment]).await;
     }
 }
 
@@ -178,36 +178,37 @@ async fn a_v3_list_that_shrinks_below_the_page_in_hand_is_read_whole() {
 /// on both sides of midnight.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_date_filter_of_any_kind_hides_no_row() {
+    let mut filters = Vec::new();
     for api in Api::VERSIONS {
         for edge in [Edge::Inclusive, Edge::Exclusive] {
             for granularity in [Granularity::Day, Granularity::Second] {
-                for zone in [0, -12, 14] {
-                    let start = "2026-09-15T23:59:56Z".parse().expect("a valid instant");
-                    let plan = narrow(60).starting_at(start);
-                    let scene = Scene::new(plan, api).await;
-                    scene.kit.set_modes(|modes| {
-                        modes.filter_edge = edge;
-                        modes.filter_granularity = granularity;
-                        modes.filter_zone_hours = zone;
-                    });
-                    scene.sync().await;
-                    for second in 0..8 {
-                        scene.change(|account| arrive(account, second));
-                        if second % 4 == 2 {
-                            scene.sync().await;
-                        }
-                        scene.later(TimeDelta::seconds(1));
-                    }
-                    for hours in [11, 13] {
-                        scene.later(TimeDelta::hours(hours));
-                        scene.change(|account| arrive(account, hours * 100));
-                        scene.sync().await;
-                    }
-                    println!("{api:?} {edge:?} {granularity:?} {zone}");
-                    scene.holds_everything().await;
-                }
+                filters.extend([0, -12, 14].map(|zone| (api, edge, granularity, zone)));
             }
         }
+    }
+    for (api, edge, granularity, zone) in shared(filters) {
+        println!("{api:?} {edge:?} {granularity:?} {zone}");
+        let start = "2026-09-15T23:59:56Z".parse().expect("a valid instant");
+        let scene = Scene::new(narrow(60).starting_at(start), api).await;
+        scene.kit.set_modes(|modes| {
+            modes.filter_edge = edge;
+            modes.filter_granularity = granularity;
+            modes.filter_zone_hours = zone;
+        });
+        scene.sync().await;
+        for second in 0..8 {
+            scene.change(|account| arrive(account, second));
+            if second % 4 == 2 {
+                scene.sync().await;
+            }
+            scene.later(TimeDelta::seconds(1));
+        }
+        for hours in [11, 13] {
+            scene.later(TimeDelta::hours(hours));
+            scene.change(|account| arrive(account, hours * 100));
+            scene.sync().await;
+        }
+        scene.holds_everything().await;
     }
 }
 

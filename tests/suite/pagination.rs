@@ -3,7 +3,7 @@
 
 use crate::support::judge::Strictness;
 use crate::support::scene::{narrow, of, outcome};
-use crate::support::{Api, Scene};
+use crate::support::{Api, Scene, shared};
 use chrono::TimeDelta;
 use kitmirror::replication::Report;
 use kitmirror::simulator::{
@@ -40,7 +40,7 @@ async fn several_pages(api: Api, plan: AccountPlan) -> Scene {
 #[tokio::test(flavor = "multi_thread")]
 async fn people_deleted_while_the_list_is_read_take_nobody_with_them() {
     for api in Api::VERSIONS {
-        for (every, seed) in [(1, 1), (1, 2), (3, 3), (10, 4)] {
+        for (every, seed) in shared([(1, 1), (1, 2), (3, 3), (10, 4)]) {
             let scene = several_pages(api, narrow(600).seed(seed)).await;
             scene.kit.churn(Churn::every(every, ChangeKind::DeleteSubscriber).on("subscribers").seed(seed));
             scene.sync().await;
@@ -54,7 +54,7 @@ async fn people_deleted_while_the_list_is_read_take_nobody_with_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_who_is_listed_all_the_time_is_found_while_others_come_and_go() {
     for api in Api::VERSIONS {
-        for (every, seed) in [(1, 1), (1, 2), (1, 3), (3, 4), (10, 5)] {
+        for (every, seed) in shared([(1, 1), (1, 2), (1, 3), (3, 4), (10, 5)]) {
             let scene = several_pages(api, narrow(600).seed(seed)).await;
             let before = scene.kit.read(active);
             let churn = Churn::every(every, ChangeKind::DeleteSubscriber)
@@ -76,7 +76,7 @@ async fn everybody_who_is_listed_all_the_time_is_found_while_others_come_and_go(
 #[tokio::test(flavor = "multi_thread")]
 async fn members_who_leave_while_their_list_is_read_take_nobody_with_them() {
     for api in Api::VERSIONS {
-        for (every, seed) in [(1, 1), (1, 2), (3, 3)] {
+        for (every, seed) in shared([(1, 1), (1, 2), (3, 3)]) {
             let plan = narrow(500).tag_sizes([210]).seed(seed);
             let scene = several_pages(api, plan).await;
             scene.kit.churn(Churn::every(every, ChangeKind::Untag).on(tagged(api)).seed(seed));
@@ -258,9 +258,8 @@ async fn never_silently_short_later(api: Api, fault: Fault) -> (Outcome, Report)
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_and_pages_that_come_twice_are_stored_once() {
     for api in Api::VERSIONS {
-        for fault in
-            [Fault::page(PageFault::RepeatPage).on("subscribers").nth(3), Fault::page(PageFault::DoubleRows)]
-        {
+        let again = Fault::page(PageFault::RepeatPage).on("subscribers").nth(3);
+        for fault in shared([again, Fault::page(PageFault::DoubleRows)]) {
             assert_eq!(never_silently_short(api, fault.clone()).await, Outcome::Complete);
             assert_eq!(never_silently_short_later(api, fault).await.0, Outcome::Complete);
         }
@@ -288,7 +287,7 @@ const CIRCLES: [PageFault; 6] = [
 /// G-03. From its first page on, or begun well.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_load_of_a_list_that_runs_in_circles_fails() {
-    for fault in CIRCLES {
+    for fault in shared(CIRCLES) {
         let always = Fault::page(fault.clone()).on("/v4/subscribers");
         assert_eq!(never_silently_short(Api::V4, always).await, Outcome::Failed, "{fault:?}");
         let later = Fault::page(fault.clone()).on("/v4/subscribers").from_nth(3);
@@ -299,7 +298,7 @@ async fn a_first_load_of_a_list_that_runs_in_circles_fails() {
 /// G-03.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_incremental_run_over_a_list_that_runs_in_circles_fails() {
-    for fault in CIRCLES {
+    for fault in shared(CIRCLES) {
         let always = Fault::page(fault.clone()).on("/v4/subscribers");
         assert_eq!(never_silently_short_later(Api::V4, always).await.0, Outcome::Failed, "{fault:?}");
     }
@@ -308,7 +307,7 @@ async fn an_incremental_run_over_a_list_that_runs_in_circles_fails() {
 /// G-03, M14.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_list_that_runs_in_circles_leaves_the_other_lists_alone() {
-    for fault in CIRCLES {
+    for fault in shared(CIRCLES) {
         let members = Fault::page(fault.clone()).on("/v4/tags/*/subscribers");
         assert_eq!(never_silently_short(Api::V4, members).await, Outcome::Complete, "{fault:?}");
     }
@@ -318,7 +317,7 @@ async fn a_member_list_that_runs_in_circles_leaves_the_other_lists_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn empty_pages_in_the_middle_are_gone_past_up_to_ten() {
     let empty = |pages| Fault::page(PageFault::EmptyPage).on("/v4/subscribers").requests(pages);
-    for pages in [2..=2, 1..=1, 3..=12] {
+    for pages in shared([2..=2, 1..=1, 3..=12]) {
         assert_eq!(never_silently_short(Api::V4, empty(pages.clone())).await, Outcome::Complete, "{pages:?}");
         assert_eq!(
             never_silently_short_later(Api::V4, empty(pages.clone())).await.0,
@@ -459,11 +458,8 @@ async fn a_count_that_does_not_agree_makes_a_second_walk() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_in_no_order_at_all_is_read_whole() {
     for api in Api::VERSIONS {
-        for fault in [
-            Fault::page(PageFault::Shuffle),
-            Fault::page(PageFault::Shuffle).nth(2).on("subscri"),
-            Fault::page(PageFault::Shuffle).on("broadcasts"),
-        ] {
+        let shuffle = || Fault::page(PageFault::Shuffle);
+        for fault in shared([shuffle(), shuffle().nth(2).on("subscri"), shuffle().on("broadcasts")]) {
             assert_eq!(never_silently_short(api, fault.clone()).await, Outcome::Complete);
             assert_eq!(never_silently_short_later(api, fault).await.0, Outcome::Complete);
         }

@@ -2,7 +2,7 @@
 
 use crate::support::judge::Strictness;
 use crate::support::scene::of;
-use crate::support::{Api, Binary, Scene};
+use crate::support::{Api, Binary, Scene, shared};
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use kitmirror::model::objects;
@@ -230,7 +230,7 @@ async fn an_empty_or_halved_or_foreign_answer_marks_nothing() {
         let scene = Scene::loaded(plan(), api).await;
         for (name, action) in &faults {
             for route in
-                ["subscribers", "/v4/tags/*/subscribers", "/v3/tags/*/subscriptions", "tags", "forms"]
+                shared(["subscribers", "/v4/tags/*/subscribers", "/v3/tags/*/subscriptions", "tags", "forms"])
             {
                 scene.kit.faults().add(Fault::new(action.clone()).on(route).times(2));
                 scene.try_reconcile().await;
@@ -457,34 +457,33 @@ async fn memberships_of_people_whom_a_list_hides_are_not_marked() {
 async fn after_random_changes_and_reconciles_the_mirror_is_what_is_at_kit() {
     let rounds: u64 =
         std::env::var("KITMIRROR_TEST_CHANGES").ok().and_then(|n| n.parse().ok()).unwrap_or(900) / 150;
-    for api in Api::VERSIONS {
-        for lag in [Lag::None, Lag::Kit] {
-            let mut scene = Scene::loaded_with(plan(), api, |modes| modes.lag = lag).await;
-            scene.mirror.accept_deletions = true;
-            let mut chance = fastrand::Rng::with_seed(rounds ^ 0x5eed);
-            let mut stored = 0;
-            for round in 0..rounds {
-                for _ in 0..150 {
-                    scene.change(|account| account.random_change(&mut chance));
-                    scene.later(TimeDelta::seconds(chance.i64(1..120)));
-                }
-                disturb(&scene.kit, &mut chance);
-                if round % 2 == 0 {
-                    scene.try_sync().await;
-                } else {
-                    scene.try_reconcile().await;
-                }
-                scene.kit.faults().clear();
-                // A row that is gone at Kit is marked, not removed.
-                let before = std::mem::replace(&mut stored, all_rows(&scene).await);
-                assert!(stored >= before, "{stored} rows of {before}");
+    let all = Api::VERSIONS.into_iter().flat_map(|api| [(api, Lag::None), (api, Lag::Kit)]);
+    for (api, lag) in shared(all) {
+        let mut scene = Scene::loaded_with(plan(), api, |modes| modes.lag = lag).await;
+        scene.mirror.accept_deletions = true;
+        let mut chance = fastrand::Rng::with_seed(rounds ^ 0x5eed);
+        let mut stored = 0;
+        for round in 0..rounds {
+            for _ in 0..150 {
+                scene.change(|account| account.random_change(&mut chance));
+                scene.later(TimeDelta::seconds(chance.i64(1..120)));
             }
-            scene.later(TimeDelta::days(1));
-            scene.reconcile().await;
-            scene.mirrors_kit().await;
-            let sql = "select count(*) from subscribers where _deleted_at is not null";
-            assert!(scene.mirror.number(sql).await > 0, "nobody was deleted");
+            disturb(&scene.kit, &mut chance);
+            if round % 2 == 0 {
+                scene.try_sync().await;
+            } else {
+                scene.try_reconcile().await;
+            }
+            scene.kit.faults().clear();
+            // A row that is gone at Kit is marked, not removed.
+            let before = std::mem::replace(&mut stored, all_rows(&scene).await);
+            assert!(stored >= before, "{stored} rows of {before}");
         }
+        scene.later(TimeDelta::days(1));
+        scene.reconcile().await;
+        scene.mirrors_kit().await;
+        let sql = "select count(*) from subscribers where _deleted_at is not null";
+        assert!(scene.mirror.number(sql).await > 0, "nobody was deleted");
     }
 }
 

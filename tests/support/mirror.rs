@@ -4,7 +4,7 @@
 use super::database::Database;
 use super::engine::Engine;
 use super::proxy::Proxy;
-use super::server::{Home, SCHEMA, SECOND_SCHEMA};
+use super::server::{Furnished, Home, SCHEMA, SECOND_SCHEMA};
 use crate::ENGINE;
 use kitmirror::config::{self, Environment, Input, Settings};
 use kitmirror::error::Error;
@@ -58,20 +58,25 @@ pub struct Mirror {
 
 impl Mirror {
     pub async fn new() -> Self {
-        Self::within(tempfile::tempdir().expect("a temporary folder")).await
+        Self::within(tempfile::tempdir().expect("a temporary folder"), Furnished::No).await
+    }
+
+    /// One without rows that may have its tables already.
+    pub async fn furnished() -> Self {
+        Self::within(tempfile::tempdir().expect("a temporary folder"), Furnished::Maybe).await
     }
 
     /// One whose file needs no disk, where the system has such a folder.
     #[cfg(feature = "chaos")]
     pub async fn in_memory() -> Self {
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
-        Self::within(folder.expect("a temporary folder")).await
+        Self::within(folder.expect("a temporary folder"), Furnished::No).await
     }
 
-    async fn within(folder: TempDir) -> Self {
+    async fn within(folder: TempDir, furnished: Furnished) -> Self {
         let home = match *ENGINE {
             Engine::Sqlite => None,
-            server => Some(Arc::new(Home::new(server).await)),
+            server => Some(Arc::new(Home::new(server, furnished).await)),
         };
         let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let settings = vec![

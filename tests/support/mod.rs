@@ -26,12 +26,25 @@ pub use mirror::{Api, Mirror};
 pub use scene::Scene;
 pub use watch::Watch;
 
+use crate::ENGINE;
 use kitmirror::simulator::{AccountPlan, Serving, Simulator};
 use std::time::Duration;
 
 /// Other chances in each round of the long programme.
 pub fn round() -> u64 {
     std::env::var("KITMIRROR_TEST_SEED").map_or(0, |text| text.parse().expect("a number"))
+}
+
+/// What of these an engine has to go through where they are about Kit, not about the database: SQLite all of them,
+/// each server every third one, and all servers together all of them.
+pub fn shared<T>(all: impl IntoIterator<Item = T>) -> impl Iterator<Item = T> {
+    let (first, step) = match *ENGINE {
+        Engine::Sqlite => (0, 1),
+        Engine::Postgres => (0, 3),
+        Engine::Mariadb => (1, 3),
+        Engine::Mysql => (2, 3),
+    };
+    all.into_iter().skip(first).step_by(step)
 }
 
 /// A simulator that answers as fast as it can, and where it listens.

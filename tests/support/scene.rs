@@ -24,7 +24,7 @@ impl Scene {
     pub async fn new(plan: AccountPlan, api: Api) -> Self {
         let (kit, serving) = kit(plan).await;
         kit.clock().freeze();
-        Scene { kit, serving, mirror: Mirror::new().await, api }
+        Scene { kit, serving, mirror: Mirror::furnished().await, api }
     }
 
     /// The same after a first full load, an hour later.

@@ -25,40 +25,55 @@ pub const GRANTS: &str = "select, insert, update, delete, create, alter, drop, i
 /// Databases of this age were left behind by tests that were killed.
 const LEFT_BEHIND_SECONDS: i64 = 2 * 3_600;
 
-/// A database of its own on the server. Dropped with it, a little later.
+/// A database of its own on the server. Dropped with it, a little later, or emptied for the next one.
 #[derive(Debug)]
 pub struct Home {
     name: String,
+    furnished: Furnished,
     /// As the program opens it.
     pub url: String,
     /// As the analyst opens it.
     pub analyst: String,
 }
 
+/// Whether a database may come with tables in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Furnished {
+    /// No: the test wants to see them made.
+    No,
+    /// It may, without rows, as another test left them: making and dropping them is half of what a server has to do
+    /// for a short test. The test leaves their columns as they are.
+    Maybe,
+}
+
 enum Wish {
-    Create(oneshot::Sender<Result<String, String>>),
+    Create(Furnished, oneshot::Sender<Result<String, String>>),
     Drop(String),
+    Empty(String),
 }
 
 impl Home {
-    /// An empty database.
-    pub async fn new(engine: Engine) -> Self {
+    /// A database without a row.
+    pub async fn new(engine: Engine, furnished: Furnished) -> Self {
         let admin = admin(engine);
         let (done, created) = oneshot::channel();
-        keeper(engine, &admin).send(Wish::Create(done)).expect("the keeper lives");
+        keeper(engine, &admin).send(Wish::Create(furnished, done)).expect("the keeper lives");
         let created = created.await.expect("the keeper answers");
         let name =
             created.unwrap_or_else(|error| panic!("no database on {engine:?}: {error}\n{}", advice(engine)));
         let url = url_of_role(engine, &admin, &name) + &parameters(&admin);
         let analyst = with_database(&admin, &name);
-        Home { name, url, analyst }
+        Home { name, furnished, url, analyst }
     }
 }
 
 impl Drop for Home {
     fn drop(&mut self) {
         if let Some(keeper) = KEEPER.get() {
-            let _ = keeper.send(Wish::Drop(self.name.clone()));
+            // Whatever a test that fails leaves behind is for itself.
+            let reused = self.furnished == Furnished::Maybe && !std::thread::panicking();
+            let name = self.name.clone();
+            let _ = keeper.send(if reused { Wish::Empty(name) } else { Wish::Drop(name) });
         }
     }
 }
@@ -130,41 +145,73 @@ fn keeper(engine: Engine, admin: &str) -> &'static UnboundedSender<Wish> {
 
 async fn keep(engine: Engine, admin: &str, mut wishes: UnboundedReceiver<Wish>) {
     let server = prepared(engine, admin).await;
-    let mut emptied = Vec::new();
+    let (mut bare, mut furnished) = (Vec::new(), Vec::new());
     while let Some(wish) = wishes.recv().await {
         match (wish, &server) {
-            (Wish::Create(done), Ok(server)) => {
-                let created = match emptied.pop() {
+            (Wish::Create(wanted, done), Ok(server)) => {
+                let kept = if wanted == Furnished::Maybe { furnished.pop() } else { None };
+                let created = match kept.or_else(|| bare.pop()) {
                     Some(name) => Ok(name),
                     None => create(engine, server).await,
                 };
                 drop(done.send(created.map_err(|error| error.to_string())));
             }
-            (Wish::Create(done), Err(error)) => drop(done.send(Err(error.to_string()))),
-            (Wish::Drop(name), Ok(server)) => {
-                if engine == Engine::Postgres && is_emptied(admin, &name).await {
-                    emptied.push(name);
-                } else {
-                    // One that cannot be dropped now is dropped by a later run.
-                    drop(server.try_execute(&dropping(engine, &name)).await);
-                }
+            (Wish::Create(_, done), Err(error)) => drop(done.send(Err(error.to_string()))),
+            (Wish::Empty(name), Ok(_)) if is_emptied(engine, admin, &name).await => furnished.push(name),
+            (Wish::Drop(name), Ok(_)) if engine == Engine::Postgres && is_cleared(admin, &name).await => {
+                bare.push(name);
             }
-            (Wish::Drop(_), Err(_)) => {}
+            // One that cannot be dropped now is dropped by a later run.
+            (Wish::Drop(name) | Wish::Empty(name), Ok(server)) => {
+                drop(server.try_execute(&dropping(engine, &name)).await);
+            }
+            (Wish::Drop(_) | Wish::Empty(_), Err(_)) => {}
         }
     }
 }
 
-/// Postgres takes 50 ms to make a database, and much less to empty one so that it can be used again.
-async fn is_emptied(admin: &str, name: &str) -> bool {
-    let Ok(database) = Database::connect(Engine::Postgres, &with_database(admin, name), SCHEMA).await else {
-        return false;
-    };
+/// Postgres takes 50 ms to make a database, and much less to clear one so that it can be used again.
+async fn is_cleared(admin: &str, name: &str) -> bool {
     let sql = format!(
         "set lock_timeout = '2s'; set client_min_messages = warning; drop schema if exists {SCHEMA}, {SECOND_SCHEMA} cascade"
     );
-    let emptied = database.try_execute(&sql).await;
+    let Ok(database) = Database::connect(Engine::Postgres, &with_database(admin, name), SCHEMA).await else {
+        return false;
+    };
+    let cleared = database.try_execute(&sql).await;
+    database.close().await;
+    cleared.is_ok()
+}
+
+/// Takes all rows out of all tables and begins to count anew, as after they were made.
+async fn is_emptied(engine: Engine, admin: &str, name: &str) -> bool {
+    let Ok(database) = Database::connect(engine, &with_database(admin, name), SCHEMA).await else {
+        return false;
+    };
+    // What the program knows by heart of its tables stays.
+    let tables: Vec<String> =
+        database.tables().await.into_iter().filter(|table| table != "refinery_schema_history").collect();
+    let emptied = database.try_execute(&emptying(engine, &tables)).await;
     database.close().await;
     emptied.is_ok()
+}
+
+fn emptying(engine: Engine, tables: &[String]) -> String {
+    if engine == Engine::Postgres {
+        let truncated = match tables {
+            [] => String::new(),
+            some => format!("truncate {} restart identity", some.join(", ")),
+        };
+        return format!(
+            "set lock_timeout = '2s'; set client_min_messages = warning; \
+             drop schema if exists {SECOND_SCHEMA} cascade; {truncated}"
+        );
+    }
+    let deleted = tables.iter().map(|table| format!("delete from {table};"));
+    let counted = tables.iter().find(|table| *table == "sync_runs");
+    let counted = counted.map(|table| format!("alter table {table} auto_increment = 1;"));
+    let waiting = "set lock_wait_timeout = 2, innodb_lock_wait_timeout = 2;".to_owned();
+    std::iter::once(waiting).chain(deleted).chain(counted).collect()
 }
 
 /// The server, with the role, and without what killed tests left behind.

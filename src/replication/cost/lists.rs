@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::error::{Error, Kind, Result};
-use crate::kit::{KitClient, Meter, Page, PageRequest, Place, Position, Precedence};
+use crate::kit::{Following, KitClient, Meter, Page, PageRequest, Position, Precedence};
 use crate::model::record::Record;
 use crate::model::{Endpoint, Object, Paging, V3_PER_PAGE};
 use crate::replication::endless::Endless;
@@ -69,9 +69,9 @@ impl<'s> Lists<'s> {
             other => other,
         };
         let page = self.page_with(endpoint, partition, paging, Position::First, other).await?;
-        let pages = match page.place {
-            Place::Numbered { total_pages } => total_pages,
-            Place::Whole | Place::Cursor { .. } => None,
+        let pages = match page.following {
+            Following::Numbered { total_pages } => total_pages,
+            Following::Whole | Following::Cursor { .. } => None,
         };
         page.total.or(pages.map(|pages| pages.saturating_mul(V3_PER_PAGE.into()))).ok_or_else(|| {
             let path = endpoint.path_for(partition);
@@ -85,7 +85,7 @@ impl<'s> Lists<'s> {
         loop {
             let page = self.page(endpoint, partition, endpoint.paging, Position::Number(number)).await?;
             let records = page.records().len();
-            if records == 0 || endless.page(&page.place, &keys(&page), records, (rows, page.total))? {
+            if records == 0 || endless.page(&page.following, &keys(&page), records, (rows, page.total))? {
                 // Behind the end, or a source that ignores page numbers and shows the same ones again.
                 return Ok(rows);
             }
@@ -103,9 +103,9 @@ impl<'s> Lists<'s> {
             let page = self.page(endpoint, "", endpoint.paging, position).await?;
             records.extend(page.records().filter_map(listed));
             let read = records.len() as u64;
-            endless.page(&page.place, &keys(&page), page.records().len(), (read, page.total))?;
-            match page.place {
-                Place::Cursor { next: Some(cursor) } if endless.is_new(&cursor) => {
+            endless.page(&page.following, &keys(&page), page.records().len(), (read, page.total))?;
+            match page.following {
+                Following::Cursor { next: Some(cursor) } if endless.is_new(&cursor) => {
                     position = Position::After(cursor);
                 }
                 _ => return Ok(records),

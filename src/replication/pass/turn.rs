@@ -4,10 +4,10 @@
 use super::{Pass, Turn};
 use crate::chaos::{Bug, planted};
 use crate::error::{Error, Kind, Result};
-use crate::kit::{Place, Position};
+use crate::kit::{Following, Position};
 use crate::model::{Fresh, Paging, Time};
 use crate::replication::plan::Mode;
-use crate::replication::walk::{Direction, Stop, WalkKind};
+use crate::replication::walk::{Direction, Until, WalkKind};
 
 /// What follows a page.
 pub(super) enum After {
@@ -31,14 +31,14 @@ impl Pass {
             return Ok(early);
         }
         let walk = self.walk().clone();
-        match turn.place {
-            Place::Whole | Place::Cursor { next: None } => Ok(After::End),
-            Place::Cursor { next: Some(_) }
+        match turn.following {
+            Following::Whole | Following::Cursor { next: None } => Ok(After::End),
+            Following::Cursor { next: Some(_) }
                 if planted(Bug::ShortPageEnds) && turn.records < usize::from(crate::model::V3_PER_PAGE) =>
             {
                 Ok(After::End)
             }
-            Place::Cursor { next: Some(cursor) } => {
+            Following::Cursor { next: Some(cursor) } => {
                 if self.endless.is_new(cursor) {
                     return Ok(After::Page(Position::After(cursor.clone())));
                 }
@@ -51,7 +51,7 @@ impl Pass {
                     "the list repeats itself: a cursor came a second time",
                 ))
             }
-            Place::Numbered { total_pages: None } => {
+            Following::Numbered { total_pages: None } => {
                 // No totals: the end is a page that is not full, or one page three times over (`page` ignored).
                 let full = turn.records >= usize::from(crate::model::V3_PER_PAGE);
                 let next = self.number() + 1;
@@ -61,7 +61,7 @@ impl Pass {
                     After::End
                 })
             }
-            Place::Numbered { total_pages: Some(pages) } => {
+            Following::Numbered { total_pages: Some(pages) } => {
                 let number = self.number();
                 let last = u32::try_from(*pages).unwrap_or(u32::MAX);
                 Ok(match walk.direction {
@@ -88,7 +88,7 @@ impl Pass {
 
     fn has_ties(&self) -> bool {
         self.mode == Mode::Incremental
-            && matches!(self.walk().stop, Stop::Before(_))
+            && matches!(self.walk().stop, Until::Before(_))
             && self.endpoint.fresh.iter().any(|fresh| matches!(fresh, Fresh::NewestFirst { ties: true, .. }))
     }
 
@@ -96,14 +96,14 @@ impl Pass {
     fn early_end(&mut self, turn: &Turn<'_>, times: &[Time]) -> Option<After> {
         let backward = self.walk().direction == Direction::Backward;
         match self.walk().stop {
-            Stop::End => None,
+            Until::End => None,
             // Read backwards, page 1 holds the oldest rows and tells nothing about the newest.
             _ if backward && self.leg.pages == 1 => None,
-            Stop::Known => (turn.records > 0
+            Until::Known => (turn.records > 0
                 && turn.seen.known == Some(turn.batch.rows.len())
                 && turn.batch.quarantined.is_empty())
             .then_some(After::End),
-            Stop::Before(since) => {
+            Until::Before(since) => {
                 let mut times = times.to_vec();
                 if backward {
                     times.reverse();

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::account::Account;
 use super::history::{History, Version};
-use super::members::{Kind, Membership, Origin, Parent};
+use super::members::{Membership, Origin, Parent, ParentKind};
 use super::people::{Name, Person, Stamps, Who};
 use super::state::State;
 
@@ -225,9 +225,9 @@ impl Account {
             None => {
                 self.next_ids.membership += 1;
                 let origin = match (parent.kind, self.next_ids.membership % 3) {
-                    (Kind::Form, 0) => Origin::Campaign,
-                    (Kind::Form, 1) => Origin::Link,
-                    (Kind::Sequence, 0) => Origin::Api,
+                    (ParentKind::Form, 0) => Origin::Campaign,
+                    (ParentKind::Form, 1) => Origin::Link,
+                    (ParentKind::Sequence, 0) => Origin::Api,
                     _ => Origin::Unknown,
                 };
                 (self.next_ids.membership, origin)
@@ -310,7 +310,7 @@ impl Account {
     }
 
     fn record_membership(&mut self, parent: Parent, subscriber: i64, membership: Option<Membership>) {
-        let tagging = parent.kind == Kind::Tag;
+        let tagging = parent.kind == ParentKind::Tag;
         let known = self.membership_history(parent, subscriber).is_some();
         let original = match self.person(subscriber).filter(|_| !known) {
             Some(who) => self.membership(parent, who).map(|joined| Membership {

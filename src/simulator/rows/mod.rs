@@ -6,7 +6,7 @@ mod small;
 use super::account::Account;
 use super::catalogue::CustomField;
 use super::json;
-use super::members::{Joined, Kind, Parent};
+use super::members::{Joined, Parent, ParentKind};
 use super::people::{Name, Person, Who};
 use super::quirks::{self, ODD_KEYS, ODD_TEXTS, Quirk};
 use super::request::Version;
@@ -85,9 +85,9 @@ impl<'a> Writer<'a> {
         self.open_subscriber(out, who, slim);
         let added_at = joined.added_at(&self.account.base);
         match parent.kind {
-            Kind::Tag => json::time_member(out, "tagged_at", Some(added_at)),
-            Kind::Sequence => json::time_member(out, "added_at", Some(added_at)),
-            Kind::Form => {
+            ParentKind::Tag => json::time_member(out, "tagged_at", Some(added_at)),
+            ParentKind::Sequence => json::time_member(out, "added_at", Some(added_at)),
+            ParentKind::Form => {
                 json::time_member(out, "added_at", Some(added_at));
                 let origin = joined.origin();
                 json::text_member(out, "referrer", origin.referrer());
@@ -115,9 +115,9 @@ impl<'a> Writer<'a> {
         json::text_member(out, "referrer", origin.referrer());
         json::integer_member(out, "subscribable_id", parent.id);
         let kind = match parent.kind {
-            Kind::Tag => "tag",
-            Kind::Form => "form",
-            Kind::Sequence => "course",
+            ParentKind::Tag => "tag",
+            ParentKind::Form => "form",
+            ParentKind::Sequence => "course",
         };
         json::text_member(out, "subscribable_type", Some(kind));
         json::key(out, "subscriber");

@@ -132,7 +132,7 @@ fn members_of_a_tag_come_newest_tagging_first_and_others_by_falling_id() {
             assert_eq!(rows.len(), wanted.len(), "{parent:?}");
             let got: Vec<i64> = ids(&rows);
             let mut wanted_ids: Vec<i64> = wanted.iter().map(|member| member.subscriber_id).collect();
-            if parent.kind == crate::simulator::Kind::Tag {
+            if parent.kind == crate::simulator::ParentKind::Tag {
                 assert_eq!(got, wanted_ids, "{parent:?}");
             } else {
                 wanted_ids.sort_unstable_by_key(|id| std::cmp::Reverse(*id));
@@ -147,7 +147,7 @@ fn member_filters_are_by_the_time_of_joining() {
     both(|simulator| {
         let cut: DateTime<Utc> = "2025-03-01T00:00:00Z".parse().expect("a time");
         for parent in parents(simulator) {
-            let word = if parent.kind == crate::simulator::Kind::Tag { "tagged" } else { "added" };
+            let word = if parent.kind == crate::simulator::ParentKind::Tag { "tagged" } else { "added" };
             let path = format!("{}?status=all&per_page=100", v4_path(parent));
             let wanted = members(simulator, parent);
             let rows = walk_v4(simulator, &format!("{path}&{word}_after=2025-03-01"));

@@ -212,7 +212,7 @@ fn members(account: &Account, asked: &Asked, parent: Result<Parent, Failure>) ->
     let query = &asked.query;
     let paging = Paging::of(account, query)?;
     let (order, style, times) = match parent.kind {
-        super::members::Kind::Tag => (Order::Added, Style::TimeAndId, "tagged"),
+        super::members::ParentKind::Tag => (Order::Added, Style::TimeAndId, "tagged"),
         _ => (Order::Id, Style::Id, "added"),
     };
     let filter = Filter {
@@ -221,7 +221,7 @@ fn members(account: &Account, asked: &Asked, parent: Result<Parent, Failure>) ->
         ..Filter::of(parameters::states(query)?)
     };
     // Sequences know no `slim`.
-    let slim = query.is_true("slim") && parent.kind != super::members::Kind::Sequence;
+    let slim = query.is_true("slim") && parent.kind != super::members::ParentKind::Sequence;
     let list = account.member_list(parent, order, filter);
     let writer = Writer::new(account, Version::V4);
     people_page(&list, style, true, &paging, |out, item| {

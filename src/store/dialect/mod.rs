@@ -9,7 +9,7 @@ mod write;
 
 use std::borrow::Cow;
 
-use super::tables::Kind;
+use super::tables::Content;
 use crate::model::{Type, Value};
 
 /// A database engine's way of writing SQL.
@@ -93,30 +93,32 @@ impl Dialect {
     }
 
     /// How a type is declared, and how the catalogue spells it.
-    pub(super) fn type_of(self, kind: Kind) -> Cow<'static, str> {
+    pub(super) fn type_of(self, kind: Content) -> Cow<'static, str> {
         let name = match (self, kind) {
-            (_, Kind::Key(length)) if self == Dialect::Mysql => {
+            (_, Content::Key(length)) if self == Dialect::Mysql => {
                 return Cow::Owned(format!("varchar({length})"));
             }
-            (Dialect::Sqlite, Kind::Plain(Type::Id | Type::Int | Type::Bool))
-            | (Dialect::Sqlite, Kind::Count | Kind::Flag | Kind::Serial | Kind::One) => "integer",
-            (Dialect::Sqlite, Kind::Plain(_) | Kind::Key(_)) => "text",
-            (_, Kind::Plain(Type::Id | Type::Int) | Kind::Count | Kind::Serial | Kind::One) => "bigint",
-            (Dialect::Postgres, Kind::Plain(Type::Bool) | Kind::Flag) => "boolean",
-            (Dialect::Postgres, Kind::Plain(Type::Text) | Kind::Key(_)) => "text",
-            (Dialect::Postgres, Kind::Plain(Type::Time)) => "timestamp with time zone",
-            (Dialect::Postgres, Kind::Plain(Type::JsonObject | Type::JsonArray)) => "jsonb",
-            (Dialect::Mysql, Kind::Plain(Type::Bool) | Kind::Flag) => "tinyint(1)",
+            (Dialect::Sqlite, Content::Plain(Type::Id | Type::Int | Type::Bool))
+            | (Dialect::Sqlite, Content::Count | Content::Flag | Content::Serial | Content::One) => "integer",
+            (Dialect::Sqlite, Content::Plain(_) | Content::Key(_)) => "text",
+            (_, Content::Plain(Type::Id | Type::Int) | Content::Count | Content::Serial | Content::One) => {
+                "bigint"
+            }
+            (Dialect::Postgres, Content::Plain(Type::Bool) | Content::Flag) => "boolean",
+            (Dialect::Postgres, Content::Plain(Type::Text) | Content::Key(_)) => "text",
+            (Dialect::Postgres, Content::Plain(Type::Time)) => "timestamp with time zone",
+            (Dialect::Postgres, Content::Plain(Type::JsonObject | Type::JsonArray)) => "jsonb",
+            (Dialect::Mysql, Content::Plain(Type::Bool) | Content::Flag) => "tinyint(1)",
             // No limit of ours: what Kit sends is stored whole, whatever its length.
-            (Dialect::Mysql, Kind::Plain(Type::Text) | Kind::Key(_)) => "longtext",
-            (Dialect::Mysql, Kind::Plain(Type::Time)) => "datetime(6)",
-            (Dialect::Mysql, Kind::Plain(Type::JsonObject | Type::JsonArray)) => "json",
+            (Dialect::Mysql, Content::Plain(Type::Text) | Content::Key(_)) => "longtext",
+            (Dialect::Mysql, Content::Plain(Type::Time)) => "datetime(6)",
+            (Dialect::Mysql, Content::Plain(Type::JsonObject | Type::JsonArray)) => "json",
         };
         Cow::Borrowed(name)
     }
 
     /// Whether a column declared as `actual` is what `kind` should be. MariaDB spells `json` as `longtext`.
-    pub(super) fn is_type(self, kind: Kind, actual: &str) -> bool {
+    pub(super) fn is_type(self, kind: Content, actual: &str) -> bool {
         let expected = self.type_of(kind);
         actual == expected || (self == Dialect::Mysql && expected == "json" && actual == "longtext")
     }
