@@ -1,6 +1,7 @@
 //! `kitmirror sync`: one run, then exit.
 
 use clap::Args;
+use std::fmt;
 
 use super::progress::Progress;
 use super::signals::Signals;
@@ -131,37 +132,7 @@ impl Sync {
             }));
             return;
         }
-        let rows: Vec<Vec<String>> = report
-            .objects
-            .iter()
-            .map(|one| {
-                vec![
-                    one.object.to_owned(),
-                    one.mode.name().to_owned(),
-                    one.outcome.name().to_owned(),
-                    output::grouped(one.counts.rows_read as i64),
-                    output::grouped(one.counts.rows_inserted as i64),
-                    output::grouped(one.counts.rows_updated as i64),
-                    output::grouped(one.counts.rows_deleted as i64),
-                    output::grouped(one.counts.rows_quarantined as i64),
-                    output::grouped(one.counts.requests as i64),
-                    format!("{:.1} s", one.duration_ms as f64 / 1000.0),
-                ]
-            })
-            .collect();
-        let header = [
-            "object",
-            "mode",
-            "outcome",
-            "read",
-            "new",
-            "changed",
-            "gone",
-            "quarantined",
-            "requests",
-            "time",
-        ];
-        output::line(output::table(&header, rows, &[3, 4, 5, 6, 7, 8, 9]));
+        output::line(table(report));
         let total = report.total();
         output::line(format_args!(
             "\n{} rows read, {} new, {} changed, {} gone, with {} requests.{}",
@@ -188,6 +159,31 @@ impl Sync {
             }
         }
     }
+}
+
+/// One line per object, for people.
+fn table(report: &Report) -> impl fmt::Display {
+    let rows: Vec<Vec<String>> = report
+        .objects
+        .iter()
+        .map(|one| {
+            vec![
+                one.object.to_owned(),
+                one.mode.name().to_owned(),
+                one.outcome.name().to_owned(),
+                output::grouped(one.counts.rows_read as i64),
+                output::grouped(one.counts.rows_inserted as i64),
+                output::grouped(one.counts.rows_updated as i64),
+                output::grouped(one.counts.rows_deleted as i64),
+                output::grouped(one.counts.rows_quarantined as i64),
+                output::grouped(one.counts.requests as i64),
+                format!("{:.1} s", one.duration_ms as f64 / 1000.0),
+            ]
+        })
+        .collect();
+    let header =
+        ["object", "mode", "outcome", "read", "new", "changed", "gone", "quarantined", "requests", "time"];
+    output::table(&header, rows, &[3, 4, 5, 6, 7, 8, 9])
 }
 
 /// The exit code of a run: what ended it, else a signal, else whether everything is there.

@@ -89,7 +89,54 @@ impl Metrics {
     fn registered(objects: &[&'static Object]) -> prometheus::Result<Self> {
         let registry = Registry::new();
         let r = &registry;
-        let counted = Counted {
+        let (counted, looked_up) = (Counted::registered(r)?, LookedUp::registered(r)?);
+        let build = gauge(r, "build_info", "1, with the version that runs.", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let start = Gauge::new("kitmirror_start_timestamp_seconds", "When the process began to count.")?;
+        register(r, start)?.set(chrono::Utc::now().timestamp() as f64);
+        for object in objects.iter().filter(|object| !matches!(object.source, Source::ViewOf(_))) {
+            counted.begin_at_zero(object.name);
+            looked_up.skipped.with_label_values(&[object.name]);
+        }
+        Ok(Metrics { registry, counted, looked_up, meters: Mutex::default(), scrape: Mutex::default() })
+    }
+
+    /// Everything in Prometheus' text format.
+    pub(super) fn text(&self, view: &View) -> String {
+        let mut skipped = lock(&self.scrape);
+        for (object, metered) in lock(&self.meters).iter_mut() {
+            metered.count(object, &self.counted);
+        }
+        self.looked_up.look_up(view, &mut skipped);
+        // Writing to a string does not fail, and what is registered is well-formed.
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+}
+
+const OBJECT: &[&str] = &["object"];
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prometheus::Result<C> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn counter(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> prometheus::Result<IntCounterVec> {
+    register(registry, IntCounterVec::new(Opts::new(format!("kitmirror_{name}"), help), labels)?)
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+    register(registry, IntGaugeVec::new(Opts::new(format!("kitmirror_{name}"), help), labels)?)
+}
+
+impl Counted {
+    /// All of them, each registered under its name.
+    fn registered(r: &Registry) -> prometheus::Result<Self> {
+        Ok(Counted {
             requests: counter(r, "requests_total", "Requests sent to Kit, repeated ones included.", OBJECT)?,
             retries: counter(r, "retries_total", "Requests that were sent again.", OBJECT)?,
             throttled: counter(r, "throttled_total", "Answers 429, too many requests.", OBJECT)?,
@@ -116,8 +163,38 @@ impl Metrics {
                     OBJECT,
                 )?,
             )?,
-        };
-        let looked_up = LookedUp {
+        })
+    }
+
+    fn begin_at_zero(&self, object: &str) {
+        for counter in
+            [&self.requests, &self.retries, &self.throttled, &self.pages, &self.rows_read, &self.quarantined]
+        {
+            counter.with_label_values(&[object]);
+        }
+        for change in ["inserted", "updated", "deleted"] {
+            self.rows_written.with_label_values(&[object, change]);
+        }
+        self.durations.with_label_values(&[object]);
+    }
+}
+
+impl Metered {
+    /// Counts what has come since the last time.
+    fn count(&mut self, object: &str, counted: &Counted) {
+        let (requests, retries) = (self.meter.requests(), self.meter.retries());
+        let throttled = self.meter.throttled();
+        counted.requests.with_label_values(&[object]).inc_by(requests - self.requests);
+        counted.retries.with_label_values(&[object]).inc_by(retries - self.retries);
+        counted.throttled.with_label_values(&[object]).inc_by(throttled - self.throttled);
+        (self.requests, self.retries, self.throttled) = (requests, retries, throttled);
+    }
+}
+
+impl LookedUp {
+    /// All of them, each registered under its name.
+    fn registered(r: &Registry) -> prometheus::Result<Self> {
+        Ok(LookedUp {
             ready: register(r, IntGauge::new("kitmirror_ready", "1 while /readyz answers 200.")?)?,
             database_up: register(
                 r,
@@ -172,77 +249,9 @@ impl Metrics {
                     "Log lines that were lost because nobody read them in time.",
                 )?,
             )?,
-        };
-        let build = gauge(r, "build_info", "1, with the version that runs.", &["version"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let start = Gauge::new("kitmirror_start_timestamp_seconds", "When the process began to count.")?;
-        register(r, start)?.set(chrono::Utc::now().timestamp() as f64);
-        for object in objects.iter().filter(|object| !matches!(object.source, Source::ViewOf(_))) {
-            counted.begin_at_zero(object.name);
-            looked_up.skipped.with_label_values(&[object.name]);
-        }
-        Ok(Metrics { registry, counted, looked_up, meters: Mutex::default(), scrape: Mutex::default() })
+        })
     }
 
-    /// Everything in Prometheus' text format.
-    pub(super) fn text(&self, view: &View) -> String {
-        let mut skipped = lock(&self.scrape);
-        for (object, metered) in lock(&self.meters).iter_mut() {
-            metered.count(object, &self.counted);
-        }
-        self.looked_up.look_up(view, &mut skipped);
-        // Writing to a string does not fail, and what is registered is well-formed.
-        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
-    }
-}
-
-const OBJECT: &[&str] = &["object"];
-
-fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prometheus::Result<C> {
-    registry.register(Box::new(metric.clone()))?;
-    Ok(metric)
-}
-
-fn counter(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> prometheus::Result<IntCounterVec> {
-    register(registry, IntCounterVec::new(Opts::new(format!("kitmirror_{name}"), help), labels)?)
-}
-
-fn gauge(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
-    register(registry, IntGaugeVec::new(Opts::new(format!("kitmirror_{name}"), help), labels)?)
-}
-
-impl Counted {
-    fn begin_at_zero(&self, object: &str) {
-        for counter in
-            [&self.requests, &self.retries, &self.throttled, &self.pages, &self.rows_read, &self.quarantined]
-        {
-            counter.with_label_values(&[object]);
-        }
-        for change in ["inserted", "updated", "deleted"] {
-            self.rows_written.with_label_values(&[object, change]);
-        }
-        self.durations.with_label_values(&[object]);
-    }
-}
-
-impl Metered {
-    /// Counts what has come since the last time.
-    fn count(&mut self, object: &str, counted: &Counted) {
-        let (requests, retries) = (self.meter.requests(), self.meter.retries());
-        let throttled = self.meter.throttled();
-        counted.requests.with_label_values(&[object]).inc_by(requests - self.requests);
-        counted.retries.with_label_values(&[object]).inc_by(retries - self.retries);
-        counted.throttled.with_label_values(&[object]).inc_by(throttled - self.throttled);
-        (self.requests, self.retries, self.throttled) = (requests, retries, throttled);
-    }
-}
-
-impl LookedUp {
     fn look_up(&self, view: &View, skipped: &mut BTreeMap<&'static str, u64>) {
         self.ready.set(i64::from(view.reasons.is_empty()));
         self.database_up.set(i64::from(view.seen.trouble.is_none()));

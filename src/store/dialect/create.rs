@@ -59,28 +59,6 @@ impl Dialect {
         let head = "-- What an analyst asks first: what is in the mirror, and how fresh is it? One row per object.\n\
                     -- state: ok, syncing (a pass is under way or was never finished), stale (not complete for 25 hours),\n\
                     -- failed (see last_error), unavailable (Kit refuses it to this account).\n";
-        let newest = |table: &str| {
-            format!(
-                "(select \"created_at\" from \"{table}\" where \"_deleted_at\" is null order by \"created_at\" desc limit 1)"
-            )
-        };
-        let relations: Vec<String> = crate::model::objects::ALL
-            .iter()
-            .map(|object| {
-                let brought_by = match object.name {
-                    "subscriber_tags" => "tag_subscriptions",
-                    name => name,
-                };
-                let newest = match object.name {
-                    "cancelled_subscribers" => {
-                        "(select max(\"cancelled_at\") from \"subscribers\" where \"_deleted_at\" is null and \"state\" = 'cancelled')"
-                            .to_owned()
-                    }
-                    _ => newest(brought_by),
-                };
-                format!("        select '{}', '{brought_by}', {newest}", object.name)
-            })
-            .collect();
         let text = format!(
             "{head}{create} view \"sync_status\" as\n\
              with\n\
@@ -118,7 +96,7 @@ impl Dialect {
             create = self.create_or_replace(),
             s4 = "    ",
             s8 = "        ",
-            relations = relations.join("\n        union all\n"),
+            relations = relations(),
             sum = self.integer("sum(\"rows\")"),
             people = self.integer("coalesce(sum(\"rows\"), 0)"),
             held = self.integer("sum(\"held_deletions\")"),
@@ -272,6 +250,33 @@ impl Dialect {
         };
         format!("{type_name}{not_null}{rest}")
     }
+}
+
+/// One select for each object: its name, the object whose passes bring its rows, and its newest row.
+fn relations() -> String {
+    let newest = |table: &str| {
+        format!(
+            "(select \"created_at\" from \"{table}\" where \"_deleted_at\" is null order by \"created_at\" desc limit 1)"
+        )
+    };
+    let selects: Vec<String> = crate::model::objects::ALL
+        .iter()
+        .map(|object| {
+            let brought_by = match object.name {
+                "subscriber_tags" => "tag_subscriptions",
+                name => name,
+            };
+            let newest = match object.name {
+                "cancelled_subscribers" => {
+                    "(select max(\"cancelled_at\") from \"subscribers\" where \"_deleted_at\" is null and \"state\" = 'cancelled')"
+                        .to_owned()
+                }
+                _ => newest(brought_by),
+            };
+            format!("        select '{}', '{brought_by}', {newest}", object.name)
+        })
+        .collect();
+    selects.join("\n        union all\n")
 }
 
 const SUBSCRIBER_TAGS: &str = "\
