@@ -147,20 +147,9 @@ pub(super) struct Reading<'r> {
     unknown: u64,
 }
 
-impl Reading<'_> {
+impl<'r> Reading<'r> {
     async fn pages(&mut self) -> Result<Ended> {
-        let terms = Terms {
-            object: self.plan.object,
-            endpoint: self.plan.endpoint,
-            version: self.cx.kit.version(),
-            partition: &self.partition.partition,
-            fingerprint: &self.plan.fingerprint,
-            overlap: self.cx.overlap,
-            now: self.cx.kit.source_now(),
-            opened_at: crate::model::time::now(),
-            asked: self.partition.asked,
-            counted: self.partition.counted,
-        };
+        let terms = self.terms();
         let mut pass = Pass::open(&terms, self.partition.state.as_ref());
         self.unwritten = !pass.is_resumed();
         if pass.is_resumed() {
@@ -169,20 +158,10 @@ impl Reading<'_> {
         let mapping = Mapping::new(terms.object, terms.endpoint, terms.version, terms.partition);
         let mut gathered = Gathered::nothing();
         loop {
-            if pass.only_hidden_left() {
-                let everybody_shown = self.cx.plain_lists_show_everybody.load(Ordering::Relaxed);
-                if everybody_shown {
-                    let progress = pass.skip_hidden(self.cx.kit.source_now());
-                    let complete = matches!(progress, Progress::Done { .. });
-                    gathered.add(Batch::default(), progress, self.meanwhile.clone());
-                    if complete {
-                        self.commit(&pass, &mut gathered).await?;
-                        return Ok(Ended::Complete);
-                    }
-                } else if !pass.is_resumed() && !pass.reading().second {
-                    self.commit(&pass, &mut gathered).await?;
-                    return Ok(Ended::HiddenLeft);
-                }
+            if pass.only_hidden_left()
+                && let Some(ended) = self.leave_hidden(&mut pass, &mut gathered).await?
+            {
+                return Ok(ended);
             }
             if pass.is_walked() {
                 match self.sweep(&mut pass, &mapping, &mut gathered).await? {
@@ -241,6 +220,41 @@ impl Reading<'_> {
                 return Ok(Ended::Complete);
             }
         }
+    }
+
+    /// What its pass is made of, as of now.
+    fn terms(&self) -> Terms<'r> {
+        Terms {
+            object: self.plan.object,
+            endpoint: self.plan.endpoint,
+            version: self.cx.kit.version(),
+            partition: &self.partition.partition,
+            fingerprint: &self.plan.fingerprint,
+            overlap: self.cx.overlap,
+            now: self.cx.kit.source_now(),
+            opened_at: crate::model::time::now(),
+            asked: self.partition.asked,
+            counted: self.partition.counted,
+        }
+    }
+
+    /// Nobody is left to be read but people whom the plain list may hide: they are passed over if some list has shown
+    /// that it hides nobody, and left for another visit if this is the first. Nothing comes back when the pass has more
+    /// to do.
+    async fn leave_hidden(&mut self, pass: &mut Pass, gathered: &mut Gathered) -> Result<Option<Ended>> {
+        if self.cx.plain_lists_show_everybody.load(Ordering::Relaxed) {
+            let progress = pass.skip_hidden(self.cx.kit.source_now());
+            let complete = matches!(progress, Progress::Done { .. });
+            gathered.add(Batch::default(), progress, self.meanwhile.clone());
+            if complete {
+                self.commit(pass, gathered).await?;
+                return Ok(Some(Ended::Complete));
+            }
+        } else if !pass.is_resumed() && !pass.reading().second {
+            self.commit(pass, gathered).await?;
+            return Ok(Some(Ended::HiddenLeft));
+        }
+        Ok(None)
     }
 
     /// The following page. What is gathered is committed meanwhile, as soon as there is enough of it or nothing came to

@@ -32,17 +32,7 @@ pub(super) async fn read(
     cx.needs(plan.lists_read(Mode::Full));
     partitions(cx, plan, &plan.partitions, run, &meter, &tally).await;
     if !lock(&tally).hidden_left.is_empty() && !lock(&tally).is_over(cx) {
-        let again = std::mem::take(&mut lock(&tally).hidden_left);
-        let states = cx.store.states(object).await?;
-        let again: Vec<PartitionPlan> = plan
-            .partitions
-            .iter()
-            .filter(|partition| again.contains(&partition.partition))
-            .map(|partition| PartitionPlan {
-                state: states.iter().find(|state| state.partition == partition.partition).cloned(),
-                ..partition.clone()
-            })
-            .collect();
+        let again = hidden_left(cx, plan, &tally).await?;
         partitions(cx, plan, &again, run, &meter, &tally).await;
     }
     chaos::reach(Place::PartitionsRead).await;
@@ -65,36 +55,37 @@ pub(super) async fn read(
         _ => {}
     }
     let meter = (meter.requests(), meter.retries());
-    let error = tally.fatal.as_ref().or(tally.first.as_ref());
-    let one_line = error.map(Error::one_line);
+    let one_line = tally.error().map(Error::one_line);
     // Best effort where the database itself is what failed.
-    let closed = cx.store.end_run(run, plan.mode.name(), outcome, meter, one_line.clone()).await;
+    let closed = cx.store.end_run(run, plan.mode.name(), outcome, meter, one_line).await;
     if let (Err(error), None) = (closed, &tally.fatal) {
         return Err(error);
     }
-    let brought = tally.brought;
-    let report = ObjectReport {
-        object: object.name,
-        mode: plan.mode,
-        outcome,
-        counts: Counts {
-            requests: meter.0,
-            retries: meter.1,
-            pages: brought.pages,
-            rows_read: brought.records,
-            rows_inserted: brought.written.inserted,
-            rows_updated: brought.written.updated,
-            rows_deleted: brought.written.deleted,
-            rows_quarantined: brought.written.quarantined,
-        },
-        duration_ms: started.elapsed().as_millis() as u64,
-        error: one_line,
-        advice: error.map(Error::advice),
-        exit_code: error.map_or(0, |error| error.kind().policy().exit_code),
-    };
+    let report = report(plan, &tally, meter, started.elapsed());
     log(&report);
     cx.observer.object_done(&report);
     Ok((report, tally.fatal))
+}
+
+/// Takes out of the tally the partitions of which only people are left whom the plain list may hide, with their states
+/// as they are by now: some other list may have shown meanwhile that it hides nobody.
+async fn hidden_left(
+    cx: &Context<'_>,
+    plan: &ObjectPlan,
+    tally: &Mutex<Tally>,
+) -> Result<Vec<PartitionPlan>> {
+    let left = std::mem::take(&mut lock(tally).hidden_left);
+    let states = cx.store.states(plan.object).await?;
+    let again = plan
+        .partitions
+        .iter()
+        .filter(|partition| left.contains(&partition.partition))
+        .map(|partition| PartitionPlan {
+            state: states.iter().find(|state| state.partition == partition.partition).cloned(),
+            ..partition.clone()
+        })
+        .collect();
+    Ok(again)
 }
 
 /// Reads partitions side by side until all are done, or an error or a stop ends it. How many, all families together, is
@@ -173,6 +164,30 @@ async fn judged(cx: &Context<'_>, meter: &Meter, error: Error) -> Error {
 /// `tags/42`, or `tags` for a whole list.
 pub(super) fn subject(object: &Object, partition: &str) -> String {
     if partition.is_empty() { object.name.to_owned() } else { format!("{}/{partition}", object.name) }
+}
+
+/// The account of a run of an object; `meter` is its requests and repeated requests.
+fn report(plan: &ObjectPlan, tally: &Tally, meter: (u64, u64), took: Duration) -> ObjectReport {
+    let (brought, error) = (&tally.brought, tally.error());
+    ObjectReport {
+        object: plan.object.name,
+        mode: plan.mode,
+        outcome: tally.outcome(),
+        counts: Counts {
+            requests: meter.0,
+            retries: meter.1,
+            pages: brought.pages,
+            rows_read: brought.records,
+            rows_inserted: brought.written.inserted,
+            rows_updated: brought.written.updated,
+            rows_deleted: brought.written.deleted,
+            rows_quarantined: brought.written.quarantined,
+        },
+        duration_ms: took.as_millis() as u64,
+        error: error.map(Error::one_line),
+        advice: error.map(Error::advice),
+        exit_code: error.map_or(0, |error| error.kind().policy().exit_code),
+    }
 }
 
 /// One line per run and object.

@@ -93,6 +93,11 @@ impl Tally {
         }
     }
 
+    /// What ended the run or, if nothing did, went wrong first.
+    pub(super) fn error(&self) -> Option<&Error> {
+        self.fatal.as_ref().or(self.first.as_ref())
+    }
+
     pub(super) fn outcome(&self) -> Outcome {
         if self.fatal.is_none() && self.refused > 0 && self.read == 0 {
             Outcome::Unavailable
