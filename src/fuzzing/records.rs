@@ -7,9 +7,8 @@ use std::collections::HashSet;
 
 use super::Bytes;
 use crate::model::record::Record;
-use crate::model::row::Mapping;
 use crate::model::text::canonical;
-use crate::model::{ApiVersion, Batch, Object, Row, Type, Value, objects, time};
+use crate::model::{ApiVersion, Batch, Mapping, Object, Row, Type, Value, objects, time};
 
 /// A record is a row that every engine can store, or is set aside with a reason, and never half of both. What
 /// order its members come in makes no difference.

@@ -7,8 +7,7 @@ use super::plan::Mode;
 use crate::error::{Error, Kind};
 use crate::fuzzing::Bytes;
 use crate::kit::Following;
-use crate::model::row::Mapping;
-use crate::model::{ApiVersion, Object, Paging, Time, objects, time};
+use crate::model::{ApiVersion, Mapping, Object, Paging, Time, objects, time};
 use crate::store::{Progress, State, Swept};
 
 /// Answers in a script at most.

@@ -9,8 +9,7 @@ use super::people::is_address;
 use super::spelling::{Found, Search};
 use super::{migrate, relation_names, rows};
 use crate::fuzzing::Bytes;
-use crate::model::row::Mapping;
-use crate::model::{ApiVersion, Object, Row, Time, Type, Value, objects};
+use crate::model::{ApiVersion, Mapping, Object, Row, Time, Type, Value, objects};
 
 /// A database in memory, which each thread opens once.
 struct Bench {

@@ -1,16 +1,19 @@
 //! What the ten objects are: declarations that the rest of the program walks. Nothing in here
 //! talks to the network or to a database; nothing outside knows an object by its name.
 
+mod column;
+mod endpoint;
+mod mapping;
 mod object;
 pub mod objects;
 pub mod record;
-pub mod row;
+mod row;
 pub mod text;
 pub mod time;
 
-pub use object::{
-    ApiVersion, Column, Detail, Endpoint, Endpoints, Fresh, From, Gone, Object, Paging, Person, Source,
-    Transform, Type, V3_PER_PAGE, V4_PER_PAGE, Watermark,
-};
+pub use column::{Column, From, Person, Transform, Type};
+pub use endpoint::{ApiVersion, Detail, Endpoint, Endpoints, Fresh, Gone, Paging, V3_PER_PAGE, V4_PER_PAGE};
+pub use mapping::Mapping;
+pub use object::{Object, Source, Watermark};
 pub use row::{Batch, Quarantined, Row, Value};
 pub use time::Time;

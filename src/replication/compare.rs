@@ -12,8 +12,7 @@ use super::plan::Mode;
 use super::stop::Stop;
 use crate::error::{Kind, Result};
 use crate::kit::{KitClient, Meter};
-use crate::model::row::Mapping;
-use crate::model::{Endpoint, Object, Paging, Source};
+use crate::model::{Endpoint, Mapping, Object, Paging, Source};
 use crate::store::{Members, Met, Progress, Search, Store};
 
 /// Ids that are named; the others are only counted.

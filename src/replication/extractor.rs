@@ -14,8 +14,7 @@ use super::stop::Stop;
 use crate::error::{Error, Kind, Result};
 use crate::kit::{Account, Expected, KitClient, Meter, Page, Patience};
 use crate::model::record::Record;
-use crate::model::row::Mapping;
-use crate::model::{Batch, Endpoint, From};
+use crate::model::{Batch, Endpoint, From, Mapping};
 use crate::store::{Meanwhile, Progress, Store, Written};
 
 /// Records of a page that drifted away from what we know that are written down: enough to see what changed.

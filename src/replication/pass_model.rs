@@ -9,8 +9,7 @@ use std::collections::BTreeSet;
 
 use super::pass::{Pass, Seen, Terms, Turn};
 use crate::kit::{Following, PageRequest, Position};
-use crate::model::row::Mapping;
-use crate::model::{ApiVersion, Object, Time, objects, time};
+use crate::model::{ApiVersion, Mapping, Object, Time, objects, time};
 use crate::store::{Progress, State};
 
 /// One row at the source.

@@ -1,8 +1,8 @@
 //! What follows a page: lists that move, end early, repeat themselves, or hide somebody, and checkpoints of any age.
 
 use super::*;
+use crate::model::Mapping;
 use crate::model::objects::{BROADCASTS, CANCELLED_SUBSCRIBERS, SUBSCRIBERS, TAG_SUBSCRIPTIONS};
-use crate::model::row::Mapping;
 use chrono::TimeDelta;
 
 /// Minutes after the moment at which every pass here begins.

@@ -14,8 +14,7 @@ use super::gathered::{Gathered, met};
 use super::pass::{Pass, may_leave};
 use crate::error::{Error, Kind, Result};
 use crate::kit::Meter;
-use crate::model::row::Mapping;
-use crate::model::{Gone, objects};
+use crate::model::{Gone, Mapping, objects};
 use crate::store::{Members, Met, Search, Swept};
 
 /// So many rows of a partition may vanish at once without anybody being asked.

@@ -6,8 +6,7 @@ use proptest::prelude::*;
 use super::pass::{Pass, Seen, Terms, Turn, promote};
 use super::plan::Mode;
 use crate::kit::Following;
-use crate::model::row::Mapping;
-use crate::model::{ApiVersion, Time, objects, time};
+use crate::model::{ApiVersion, Mapping, Time, objects, time};
 use crate::store::Progress;
 
 fn instants() -> impl Strategy<Value = Time> {

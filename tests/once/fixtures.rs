@@ -3,8 +3,7 @@
 
 use crate::support::project;
 use kitmirror::kit;
-use kitmirror::model::row::Mapping;
-use kitmirror::model::{ApiVersion, From, Object, Source, Time, Value, objects};
+use kitmirror::model::{ApiVersion, From, Mapping, Object, Source, Time, Value, objects};
 
 const PARENT: &str = "4711";
 

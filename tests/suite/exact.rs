@@ -3,10 +3,12 @@
 
 use crate::ENGINE;
 use crate::support::bench::{at, tag, text};
-use crate::support::{Api, Bench, Binary, Engine, Mirror, kit};
+use crate::support::scene::{outcome, people};
+use crate::support::{Api, Bench, Binary, Engine, Mirror, Scene, kit};
 use futures_util::future::join_all;
-use kitmirror::simulator::{AccountPlan, Fault, Mutation, Which};
-use kitmirror::store::{Progress, Swept};
+use kitmirror::replication::{Report, Whole};
+use kitmirror::simulator::{AccountPlan, Fault, Mutation, NewSubscriber, Which};
+use kitmirror::store::{Outcome, Progress, Swept};
 
 /// A time as Kit may write it, and as it is stored.
 const TIMES: [(&str, &str); 10] = [
@@ -85,5 +87,35 @@ async fn text_that_looks_like_a_number_stays_text() {
         assert_eq!(bench.sees("select distinct typeof(name) from tags").await, ["text"]);
         let refused = bench.other().await.try_execute("update tags set id = 'seven'").await;
         assert!(refused.is_err(), "a strict table refuses what is of another type");
+    }
+}
+
+/// M36.
+#[tokio::test(flavor = "multi_thread")]
+async fn ids_beyond_32_and_53_bits_are_stored_to_the_last_digit() {
+    for api in Api::VERSIONS {
+        let ids = [1 << 31, 1 << 32, (1 << 53) + 1, i64::MAX];
+        let scene = Scene::loaded(AccountPlan::small(), api).await;
+        let tag = scene.first_tag();
+        scene.change(|account| {
+            for id in ids {
+                account.create_subscriber(NewSubscriber::new(format!("{id}@example.com")).id(id));
+                assert!(account.tag(tag, id));
+            }
+        });
+        scene.sync().await;
+        scene.holds_ids("subscribers", "id", ids).await;
+        scene.holds_ids("tag_subscriptions", "subscriber_id", ids).await;
+        scene.equals_kit().await;
+
+        let beyond = Mutation::Set("id".to_owned(), "9223372036854775808".to_owned());
+        scene.kit.faults().add(Fault::rows(Which::Last, beyond).on(people(api)).times(1));
+        let report: Report = scene
+            .mirror
+            .run(&scene.serving, api, Some(Whole::Load), &["subscribers"])
+            .await
+            .expect("the session opens");
+        assert_eq!(outcome(&report, "subscribers"), Outcome::Incomplete, "{api:?}");
+        assert_eq!(scene.mirror.number("select count(*) from sync_quarantine").await, 1);
     }
 }

@@ -59,6 +59,29 @@ impl Scene {
         self.kit.change(change)
     }
 
+    /// Somebody who signed up when the account was young and is in that state.
+    pub fn old_subscriber(&self, state: &str) -> i64 {
+        let found = self.kit.read(|account| {
+            account.subscribers().find(|person| person.state == state).map(|person| person.id)
+        });
+        found.expect("somebody in every state")
+    }
+
+    /// The first of its tags.
+    pub fn first_tag(&self) -> i64 {
+        self.kit.read(|account| account.tags()[0].id)
+    }
+
+    /// The first of its forms.
+    pub fn first_form(&self) -> i64 {
+        self.kit.read(|account| account.forms()[0].id)
+    }
+
+    /// The first of its sequences.
+    pub fn first_sequence(&self) -> i64 {
+        self.kit.read(|account| account.sequences()[0].id)
+    }
+
     /// A run over all objects that must be complete.
     pub async fn sync(&self) -> Report {
         self.mirror.sync(&self.serving, self.api).await

@@ -1,5 +1,8 @@
 //! The page for people: what is fresh, what is not, and what to do about it, at one look. Without any script.
 
+mod line;
+mod runs;
+
 use askama::Template;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -7,13 +10,11 @@ use sha2::{Digest as _, Sha256};
 use std::sync::LazyLock;
 
 use super::View;
-use super::mirror::RUNS;
-use super::readiness::{lag_seconds, schedule_of};
-use crate::error::Kind;
-use crate::model::{Object, Source, Time, objects};
+use crate::model::{Time, objects};
 use crate::output;
-use crate::service::pulse::{Phase, Schedule};
-use crate::store::{ObjectStatus, Run};
+use crate::service::pulse::Phase;
+use line::Line;
+use runs::{BAR, WIDTH};
 
 /// The style, between the tags.
 const STYLE: &str = include_str!("page.css");
@@ -79,110 +80,10 @@ struct Notice {
     advice: Option<String>,
 }
 
-/// One object.
-struct Line {
-    name: &'static str,
-    mark: Mark,
-    rows: String,
-    fresh: Option<(String, String)>,
-    next: Option<String>,
-    quarantined: Option<String>,
-    error: Option<Notice>,
-    held: Option<Notice>,
-    runs: Runs,
-}
-
-/// The state of an object in a word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mark {
-    Ok,
-    Syncing,
-    Pending,
-    Stale,
-    Failed,
-    Unavailable,
-}
-
-impl Mark {
-    fn of(status: &ObjectStatus, schedule: &Schedule, is_stale: bool) -> Self {
-        match status.state.as_str() {
-            "unavailable" => Mark::Unavailable,
-            "failed" => Mark::Failed,
-            _ if schedule.running => Mark::Syncing,
-            _ if status.last_complete_at.is_none() => Mark::Pending,
-            _ if is_stale => Mark::Stale,
-            "syncing" => Mark::Syncing,
-            // Stale in SQL means a day; here it means the object's own intervals, unless there are none.
-            "stale" if schedule.interval_seconds.is_none() => Mark::Stale,
-            _ => Mark::Ok,
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Mark::Ok => "ok",
-            Mark::Syncing => "syncing",
-            Mark::Pending => "not loaded yet",
-            Mark::Stale => "stale",
-            Mark::Failed => "failed",
-            Mark::Unavailable => "unavailable",
-        }
-    }
-
-    /// The class in the style, and the symbol.
-    fn name(self) -> &'static str {
-        match self {
-            Mark::Ok => "ok",
-            Mark::Syncing => "syncing",
-            Mark::Pending => "pending",
-            Mark::Stale => "stale",
-            Mark::Failed => "failed",
-            Mark::Unavailable => "unavailable",
-        }
-    }
-
-    fn needs_attention(self) -> bool {
-        matches!(self, Mark::Stale | Mark::Failed | Mark::Unavailable)
-    }
-}
-
-impl Line {
-    fn needs_attention(&self) -> bool {
-        self.mark.needs_attention() || self.held.is_some()
-    }
-
-    /// What is told below the row, and its class in the style.
-    fn told(&self) -> Vec<(&Notice, &'static str)> {
-        let error = self.error.as_ref().map(|error| (error, "error"));
-        error.into_iter().chain(self.held.as_ref().map(|held| (held, "held"))).collect()
-    }
-}
-
-/// The last runs as bars: up when complete, across the line when records were set aside, down when not complete; the
-/// taller, the longer.
-struct Runs {
-    bars: Vec<Bar>,
-    said: String,
-}
-
-struct Bar {
-    x: usize,
-    y: usize,
-    height: usize,
-    class: &'static str,
-    title: String,
-}
-
-/// Widths in the drawing of the bars, in its own units.
-const BAR: usize = 5;
-const STEP: usize = 7;
-/// Where bars begin, upwards and downwards.
-const BASE: usize = 20;
-
 impl Page {
     fn of(view: &View) -> Self {
         let status = view.seen.read.as_ref().map(|read| &read.glance.status);
-        let rows: Vec<Line> = objects::ALL.iter().filter_map(|object| line(view, object)).collect();
+        let rows: Vec<Line> = objects::ALL.iter().filter_map(|object| Line::of(view, object)).collect();
         let (mood, verdict) = verdict(view, &rows);
         let account = status.and_then(|status| {
             let account = output::escaped(status.account.as_deref()?);
@@ -199,7 +100,7 @@ impl Page {
             rows,
             read_at: view.seen.read.as_ref().map(|read| utc(read.at)),
             version: env!("CARGO_PKG_VERSION"),
-            width: RUNS * STEP,
+            width: WIDTH,
         }
     }
 
@@ -284,103 +185,6 @@ fn notices(view: &View) -> Vec<Notice> {
     of_phase.into_iter().chain(of_database).collect()
 }
 
-fn line(view: &View, object: &'static Object) -> Option<Line> {
-    let schedule = schedule_of(&view.beat, object)?;
-    let read = view.seen.read.as_ref()?;
-    let status = read.glance.status.objects.iter().find(|status| status.object == object.name)?;
-    let is_stale = view.reasons.iter().any(|reason| reason.object == Some(object.name));
-    let fresh = lag_seconds(status, read.at, view.now).map(|lag| {
-        let at = status.last_complete_at.clone().unwrap_or_default();
-        (format!("{} ago", output::duration(lag)), at)
-    });
-    let brought_by = match object.source {
-        Source::ViewOf(shown) => shown.name,
-        Source::List(_) | Source::PerParent { .. } => object.name,
-    };
-    let runs: Vec<&Run> = read.glance.runs.iter().filter(|run| run.object == brought_by).collect();
-    Some(Line {
-        name: object.name,
-        mark: Mark::of(status, schedule, is_stale),
-        rows: output::grouped(status.rows),
-        fresh,
-        next: match (schedule.running, schedule.next) {
-            (true, _) => Some("now".to_owned()),
-            (false, next) => next.map(|next| ahead(next, view.now)),
-        },
-        quarantined: (status.quarantined > 0).then(|| output::grouped(status.quarantined)),
-        error: status
-            .last_error
-            .as_ref()
-            .map(|error| Notice { what: sentence(error), advice: status.last_error_advice.clone() }),
-        held: status.held_deletions.map(|held| Notice {
-            what: format!(
-                "The last reconcile did not find {} rows at Kit and left them as they are.",
-                output::grouped(held)
-            ),
-            advice: Some(Kind::DeletionsHeld.policy().advice.to_owned()),
-        }),
-        runs: Runs::of(&runs, view.now),
-    })
-}
-
-impl Runs {
-    fn of(runs: &[&Run], now: Time) -> Self {
-        let shown = &runs[runs.len().saturating_sub(RUNS)..];
-        let empty = RUNS - shown.len();
-        let bars = shown.iter().enumerate().map(|(at, run)| Bar::of(run, (empty + at) * STEP, now)).collect();
-        Runs { bars, said: said(shown) }
-    }
-}
-
-impl Bar {
-    fn of(run: &Run, x: usize, now: Time) -> Self {
-        let took = run.started_at.map(|started| run.finished_at.unwrap_or(now) - started);
-        let millis = took.map_or(0, |took| took.num_milliseconds().max(0));
-        // From a tenth of a second to hours: a step for each doubling.
-        let tall = (4 + (millis / 100).max(1).ilog2() as usize).min(18);
-        let class = match run.outcome.as_str() {
-            "complete" => "complete",
-            "incomplete" => "incomplete",
-            "running" => "running",
-            "stopped" | "interrupted" => "cut",
-            _ => "failed",
-        };
-        let (y, height) = match class {
-            "failed" => (BASE + 2, 8),
-            "cut" => (BASE + 2, 4),
-            "incomplete" => (BASE - tall, tall + 6),
-            _ => (BASE - tall, tall),
-        };
-        let started = run.started_at.map_or_else(String::new, utc);
-        let title = format!(
-            "{started}, {}: {}, {:.1} s, {} rows read, {} changed",
-            run.mode,
-            run.outcome,
-            millis as f64 / 1000.0,
-            output::grouped(run.rows_read),
-            output::grouped(run.rows_changed)
-        );
-        Bar { x, y, height, class, title }
-    }
-}
-
-/// The bars in words.
-fn said(runs: &[&Run]) -> String {
-    let mut counts: Vec<(&str, usize)> = Vec::new();
-    for run in runs {
-        match counts.iter_mut().find(|(outcome, _)| *outcome == run.outcome) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((&run.outcome, 1)),
-        }
-    }
-    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let counts: Vec<String> = counts.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
-    match runs.len() {
-        0 => "No run yet".to_owned(),
-        number => format!("Last {number} runs: {}", counts.join(", ")),
-    }
-}
-
 /// The verdict in the browser's tab: by its shape as well as by its colour.
 fn icon(mood: Mood) -> String {
     let (colour, drawing) = match mood {
@@ -416,9 +220,9 @@ fn sentence(text: &str) -> String {
 mod tests {
     use super::super::{Read, Seen, Trouble, reasons_against};
     use super::*;
-    use crate::model::time;
-    use crate::service::pulse::Beat;
-    use crate::store::{Glance, MirrorStatus};
+    use crate::model::{Object, time};
+    use crate::service::pulse::{Beat, Schedule};
+    use crate::store::{Glance, MirrorStatus, ObjectStatus, Run};
     use chrono::TimeDelta;
 
     fn noon() -> Time {
