@@ -33,7 +33,7 @@ async fn carried_out(seed: u64) {
     let people = chance.u64(100..900);
     let (sim, serving) = kit(AccountPlan::new(people).seed(seed).tag_sizes([people / 2, people / 5])).await;
     sim.set_modes(|modes| modes.page_cap = Some(chance.u32(20..100)));
-    let mut mirror = Mirror::new().await;
+    let mut mirror = Mirror::furnished().await;
     Binary::at(&mirror).run(&["migrate"]).await.ended_with(0);
     let proxy = mirror.behind_a_proxy();
     let binary = Binary::of(&mirror, &serving, api);

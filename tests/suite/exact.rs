@@ -39,7 +39,7 @@ async fn a_time_is_stored_to_the_microsecond_in_every_zone() {
             let said = Mutation::Set("created_at".to_owned(), format!("\"{said}\""));
             sim.faults().add(Fault::rows(Which::Nth(nth), said).on(route));
         }
-        let mirror = Mirror::new().await;
+        let mirror = Mirror::furnished().await;
         let binary = Binary::of(&mirror, &serving, api).set("TZ", zone);
         binary.run(&["sync", "--object", "subscribers"]).await.ended_with(0);
         let stored = mirror.texts("select created_at from subscribers").await;

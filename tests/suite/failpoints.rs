@@ -58,7 +58,7 @@ async fn dead_in_a_reconcile(place: Place, api: Api) {
     let plan = AccountPlan::new(900).tag_sizes([120, 40]).form_sizes([90]).sequence_sizes([60]);
     let (sim, serving) = kit(plan).await;
     sim.set_modes(|modes| modes.page_cap = Some(200));
-    let mirror = Mirror::new().await;
+    let mirror = Mirror::furnished().await;
     let binary = Binary::of(&mirror, &serving, api);
     binary.run(&["sync"]).await.ended_with(0);
     sim.change(|account| {
@@ -108,7 +108,8 @@ async fn dead_and_resumed(place: Place, nth: u64, api: Api) -> bool {
     let plan = AccountPlan::new(2_500).tag_sizes([120, 40]).form_sizes([90]).sequence_sizes([60]);
     let (sim, serving) = kit(plan).await;
     sim.set_modes(|modes| modes.page_cap = Some(200));
-    let mirror = Mirror::new().await;
+    let is_making_tables = matches!(place, Place::StepMade | Place::MigrationRecorded);
+    let mirror = if is_making_tables { Mirror::new().await } else { Mirror::furnished().await };
     let binary = Binary::of(&mirror, &serving, api);
     let dying = binary.clone().set("CHAOS_FAILPOINT", format!("{}@{nth}", place.name()));
     let died = dying.run(&["sync"]).await.code == ABORTED;

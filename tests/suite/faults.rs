@@ -54,7 +54,7 @@ fn routes(api: Api) -> &'static [&'static str] {
 /// One run of a fresh mirror while these faults strike: it comes through, and everything is there once.
 async fn comes_through(api: Api, faults: Vec<Fault>) -> (Simulator, Report) {
     let (sim, serving) = paged_kit(few()).await;
-    let mirror = Mirror::new().await;
+    let mirror = Mirror::furnished().await;
     let named: Vec<_> =
         faults.into_iter().map(|fault| (format!("{fault:?}"), sim.faults().add(fault))).collect();
     let report = mirror.sync(&serving, api).await;
@@ -78,7 +78,7 @@ async fn each_comes_through(faults: impl Fn(Api, &str) -> Vec<Fault>) {
 /// documented, no watermark moved, and the run after it makes up for everything.
 async fn fails_and_makes_up(api: Api, object: &str, kind: Kind, fault: Fault) {
     let (sim, serving) = paged_kit(few()).await;
-    let mirror = Mirror::new().await;
+    let mirror = Mirror::furnished().await;
     mirror.sync(&serving, api).await;
     sim.change(|account| account.import_subscribers(70));
     let before = watermark(&mirror, object).await;
@@ -158,7 +158,7 @@ async fn a_429_without_a_word_makes_everybody_wait() {
             // The others come back while the first one waits, and would go on with the tags that are left.
             sim.faults()
                 .add(Fault::new(Action::Delay(Duration::from_millis(200))).on(members).requests(2..=4));
-            let mirror = Mirror::new().await;
+            let mirror = Mirror::furnished().await;
             mirror.sync(&serving, api).await;
             let silence = silence_after(&sim.requests(), 429);
             assert!(silence >= Duration::from_millis(450), "{api:?} {blank:?}: {silence:?}");
@@ -209,7 +209,7 @@ async fn a_host_that_is_gone_for_a_moment_is_waited_for() {
     join_all(Api::VERSIONS.map(|api| async move {
         let (sim, serving) = paged_kit(AccountPlan::new(400)).await;
         sim.faults().add(Fault::new(Action::Delay(Duration::from_millis(10))));
-        let mirror = Mirror::new().await;
+        let mirror = Mirror::furnished().await;
         let running = Binary::of(&mirror, &serving, api).start(&["sync"]);
         while sim.request_count() < 8 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -345,8 +345,11 @@ async fn a_redirect_loop_ends_at_its_first_turn() {
     join_all(Api::VERSIONS.map(|api| async move {
         let (sim, serving) = kit(few()).await;
         sim.faults().add(Fault::new(Action::Redirect(308, people(api).to_owned())).on(people(api)));
-        let report =
-            Mirror::new().await.run(&serving, api, None, &["subscribers"]).await.expect("the session opens");
+        let report = Mirror::furnished()
+            .await
+            .run(&serving, api, None, &["subscribers"])
+            .await
+            .expect("the session opens");
         assert_eq!(of(&report, "subscribers").counts.requests, 1);
     }))
     .await;
@@ -361,7 +364,7 @@ async fn a_body_without_bounds_is_given_up_at_32_mib() {
             let body = body.clone();
             async move {
                 let (sim, serving) = kit(few()).await;
-                let mirror = Mirror::new().await;
+                let mirror = Mirror::furnished().await;
                 let fault = sim.faults().add(Fault::new(body.clone()).on(people(api)).nth(1));
                 let binary = Binary::of(&mirror, &serving, api);
                 let (ran, peak) = binary.start(&["sync"]).end_with_peak().await;
@@ -387,7 +390,7 @@ async fn a_page_that_is_too_large_is_asked_for_in_halves() {
     let fields = format!(r#"{{"letter":"{}"}}"#, "x".repeat(200_000));
     let large = kitmirror::simulator::Mutation::Set("fields".to_owned(), fields);
     sim.faults().add(Fault::rows(kitmirror::simulator::Which::All, large).on("/v4/subscribers"));
-    let mirror = Mirror::new().await;
+    let mirror = Mirror::furnished().await;
     let report = mirror.run(&serving, Api::V4, None, &["subscribers"]).await.expect("the session opens");
     assert_eq!(of(&report, "subscribers").outcome, Outcome::Complete, "{report:#?}");
     let long = format!("select count(*) from subscribers where {} > 200000", ENGINE.json_length("fields"));
@@ -421,7 +424,7 @@ async fn headers_without_bounds_take_no_memory() {
         let (sim, serving) = kit(few()).await;
         let many = sim.faults().add(Fault::new(Action::ManyHeaders(100_000)).on(people(api)).every(2));
         let huge = sim.faults().add(Fault::new(Action::HugeHeader(64 << 20)).on(people(api)).nth(1));
-        let mirror = Mirror::new().await;
+        let mirror = Mirror::furnished().await;
         let (ran, peak) = Binary::of(&mirror, &serving, api).start(&["sync"]).end_with_peak().await;
         assert!(sim.faults().fired(many) > Some(0) && sim.faults().fired(huge) == Some(1));
         assert!((1..=128 << 10).contains(&peak), "{peak} KiB");
@@ -466,7 +469,7 @@ async fn an_object_that_is_refused_is_unavailable_until_it_is_not() {
 async fn a_key_that_is_revoked_in_the_middle_of_a_run_costs_nothing_but_time() {
     join_all(Api::VERSIONS.map(|api| async move {
         let (sim, serving) = paged_kit(few()).await;
-        let mirror = Mirror::new().await;
+        let mirror = Mirror::furnished().await;
         let binary = Binary::of(&mirror, &serving, api);
         for requests in [1, 4, 9] {
             let revoked = sim.faults().add(Fault::status(401).from_nth(1 + requests));

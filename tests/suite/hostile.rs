@@ -41,7 +41,7 @@ async fn hostile_text_comes_back_to_the_letter_and_does_nothing_else() {
                 account.create_broadcast(Some(text));
             }
         });
-        let mirror = Mirror::new().await;
+        let mirror = Mirror::furnished().await;
         let binary = Binary::of(&mirror, &serving, api).set("RUST_LOG", "trace");
         let ran = binary.run(&["-vv", "sync"]).await;
         ran.ended_with(0);

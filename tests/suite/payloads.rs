@@ -41,7 +41,7 @@ async fn everybody(api: Api) -> Vec<String> {
     static KNOWN: [OnceCell<Vec<String>>; 2] = [const { OnceCell::const_new() }; 2];
     let clean = || async {
         let (_sim, serving) = kit(people(PEOPLE)).await;
-        let mirror = Mirror::new().await;
+        let mirror = Mirror::furnished().await;
         run(&mirror, &serving, api, "subscribers").await;
         stored(&mirror).await
     };
@@ -66,7 +66,7 @@ impl Accident {
         let everybody = everybody(api).await;
         let (sim, serving) = kit(people(PEOPLE)).await;
         sim.faults().add(Fault::rows(Which::Nth(nth), mutation).on(route(api)));
-        let mirror = Mirror::new().await;
+        let mirror = Mirror::furnished().await;
         let report = run(&mirror, &serving, api, "subscribers").await;
         Accident { report, mirror, everybody, nth }
     }
@@ -184,7 +184,7 @@ async fn what_is_missing_and_not_needed_is_null() {
 async fn an_absent_member_leaves_what_is_stored_and_null_does_not() {
     for api in Api::VERSIONS {
         let (sim, serving) = kit(people(PEOPLE)).await;
-        let mirror = Mirror::new().await;
+        let mirror = Mirror::furnished().await;
         let all = Fault::rows(Which::All, set("first_name", "\"Ada\"")).on(route(api));
         let fault = sim.faults().add(all);
         mirror.sync_full(&serving, api).await;
@@ -360,7 +360,7 @@ async fn an_answer_of_ten_million_rows_is_refused_in_little_memory() {
         let (sim, serving) = kit(people(PEOPLE)).await;
         let fault = Fault::new(Action::Junk(Junk::EmptyObjects(10_000_000))).on(route(api)).nth(1);
         let fault = sim.faults().add(fault);
-        let mirror = Mirror::new().await;
+        let mirror = Mirror::furnished().await;
         let running = Binary::of(&mirror, &serving, api).start(&["sync"]);
         let (ran, peak) = running.end_with_peak().await;
         ran.ended_with(0);
@@ -392,7 +392,7 @@ async fn a_broken_time_that_is_not_needed_costs_the_time_only() {
             _ => Fault::rows(Which::Nth(1), set(path, "\"24:00 tomorrow\"")).on(list),
         };
         sim.faults().add(fault);
-        let mirror = Mirror::new().await;
+        let mirror = Mirror::furnished().await;
         let report = run(&mirror, &serving, api, "broadcasts").await;
         assert_eq!(report.outcome, Outcome::Incomplete, "{report:?}");
         assert_eq!(mirror.number("select count(*) from broadcasts").await, 9);
@@ -412,7 +412,7 @@ async fn a_record_that_stays_bad_is_on_record_once() {
         let (sim, serving) = kit(AccountPlan::new(30)).await;
         let tags = if api == Api::V3 { "/v3/tags" } else { "/v4/tags" };
         let fault = sim.faults().add(Fault::rows(Which::Nth(2), set("created_at", "\"soon\"")).on(tags));
-        let mirror = Mirror::new().await;
+        let mirror = Mirror::furnished().await;
         let binary = Binary::of(&mirror, &serving, api);
         binary.run(&["sync"]).await.ended_with(5).says(&["sync_quarantine"]);
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -441,7 +441,7 @@ async fn a_changed_api_stops_the_pass_before_its_watermark_moves() {
         changes.clone().map(|(which, mutation)| async move {
             let (sim, serving) = kit(people(300)).await;
             sim.set_modes(|modes| modes.page_cap = Some(50));
-            let mirror = Mirror::new().await;
+            let mirror = Mirror::furnished().await;
             let fault = sim.faults().add(Fault::rows(which, mutation).on(route(api)).from_nth(3));
             let report = run(&mirror, &serving, api, "subscribers").await;
             drifted(&report);
@@ -484,7 +484,7 @@ async fn the_reasons_of_a_drift_are_where_its_advice_says() {
     join_all(Api::VERSIONS.map(|api| async move {
         let (sim, serving) = kit(people(60)).await;
         sim.faults().add(Fault::rows(Which::All, set("created_at", "1700000000")).on(route(api)));
-        let mirror = Mirror::new().await;
+        let mirror = Mirror::furnished().await;
         drifted(&run(&mirror, &serving, api, "subscribers").await);
         let reasons =
             mirror.texts("select distinct reason from sync_quarantine where object = 'subscribers'").await;

@@ -36,7 +36,7 @@ fn full_load(requests: &[Request]) -> BTreeMap<String, usize> {
 /// Kills a first run after that long, judges what it left, lets a second one go on, and judges again.
 async fn killed_and_resumed(api: Api, after: Duration, clean: &BTreeMap<String, usize>) {
     let (sim, serving) = account(api).await;
-    let mirror = Mirror::new().await;
+    let mirror = Mirror::furnished().await;
     let binary = Binary::of(&mirror, &serving, api);
     let running = binary.start(&["sync"]);
     tokio::time::sleep(after).await;
@@ -65,9 +65,12 @@ fn kills() -> usize {
 
 async fn at_random_moments(api: Api, seed: u64) {
     let (sim, serving) = account(api).await;
-    let mirror = Mirror::new().await;
+    let mirror = Mirror::furnished().await;
+    let binary = Binary::of(&mirror, &serving, api);
+    // Kills while tables are made have a test of their own.
+    binary.run(&["migrate"]).await.ended_with(0);
     let since = Instant::now();
-    Binary::of(&mirror, &serving, api).run(&["sync"]).await.ended_with(0);
+    binary.run(&["sync"]).await.ended_with(0);
     let took = since.elapsed();
     let clean = full_load(&sim.requests());
     let mut chance = fastrand::Rng::with_seed(seed + round());

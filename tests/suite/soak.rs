@@ -43,7 +43,7 @@ async fn days_of_service_with_outages_and_take_overs_lose_nothing() {
         let (sim, serving) = kit(AccountPlan::new(400).tags(5).forms(3).sequences(2).broadcasts(6)).await;
         sim.set_limit(Some(PER_MINUTE));
         sim.clock().freeze();
-        let mut mirror = Mirror::new().await;
+        let mut mirror = Mirror::furnished().await;
         mirror.set("KITMIRROR_REQUESTS_PER_MINUTE", &PER_MINUTE.to_string());
         let binary = Binary::of(&mirror, &serving, api)
             .set("KITMIRROR_LISTEN", "off")

@@ -17,12 +17,12 @@ pub struct Bench {
 
 impl Bench {
     pub async fn new() -> Self {
-        Self::on(Mirror::new().await).await
+        Self::on(Mirror::furnished().await).await
     }
 
     /// One whose store comes to its database through a proxy.
     pub async fn behind_a_proxy() -> (Self, Proxy) {
-        let mut mirror = Mirror::new().await;
+        let mut mirror = Mirror::furnished().await;
         let proxy = mirror.behind_a_proxy();
         (Self::on(mirror).await, proxy)
     }

@@ -259,6 +259,9 @@ impl Mirror {
 
     /// What somebody else does to the mirror's database.
     pub async fn execute(&self, sql: &str) {
+        if let Some(home) = &self.home {
+            home.sees(sql);
+        }
         let database = self.database().await;
         database.execute(sql).await;
         database.close().await;

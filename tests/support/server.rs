@@ -8,6 +8,7 @@ use sqlx::mysql::MySqlConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use std::str::FromStr as _;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
@@ -29,7 +30,8 @@ const LEFT_BEHIND_SECONDS: i64 = 2 * 3_600;
 #[derive(Debug)]
 pub struct Home {
     name: String,
-    furnished: Furnished,
+    /// Whether another test may have it afterwards.
+    is_reused: AtomicBool,
     /// As the program opens it.
     pub url: String,
     /// As the analyst opens it.
@@ -42,7 +44,7 @@ pub enum Furnished {
     /// No: the test wants to see them made.
     No,
     /// It may, without rows, as another test left them: making and dropping them is half of what a server has to do
-    /// for a short test. The test leaves their columns as they are.
+    /// for a short test.
     Maybe,
 }
 
@@ -63,7 +65,15 @@ impl Home {
             created.unwrap_or_else(|error| panic!("no database on {engine:?}: {error}\n{}", advice(engine)));
         let url = url_of_role(engine, &admin, &name) + &parameters(&admin);
         let analyst = with_database(&admin, &name);
-        Home { name, furnished, url, analyst }
+        Home { name, is_reused: AtomicBool::new(furnished == Furnished::Maybe), url, analyst }
+    }
+
+    /// Somebody does this in it: whoever changes tables keeps them.
+    pub fn sees(&self, sql: &str) {
+        let mut words = sql.split_whitespace().map(str::to_ascii_lowercase);
+        if words.any(|word| ["create", "alter", "drop"].contains(&word.as_str())) {
+            self.is_reused.store(false, Ordering::Relaxed);
+        }
     }
 }
 
@@ -71,9 +81,9 @@ impl Drop for Home {
     fn drop(&mut self) {
         if let Some(keeper) = KEEPER.get() {
             // Whatever a test that fails leaves behind is for itself.
-            let reused = self.furnished == Furnished::Maybe && !std::thread::panicking();
+            let is_reused = self.is_reused.load(Ordering::Relaxed) && !std::thread::panicking();
             let name = self.name.clone();
-            let _ = keeper.send(if reused { Wish::Empty(name) } else { Wish::Drop(name) });
+            let _ = keeper.send(if is_reused { Wish::Empty(name) } else { Wish::Drop(name) });
         }
     }
 }
@@ -188,9 +198,9 @@ async fn is_emptied(engine: Engine, admin: &str, name: &str) -> bool {
     let Ok(database) = Database::connect(engine, &with_database(admin, name), SCHEMA).await else {
         return false;
     };
-    // What the program knows by heart of its tables stays.
-    let tables: Vec<String> =
-        database.tables().await.into_iter().filter(|table| table != "refinery_schema_history").collect();
+    let mut tables = database.tables().await;
+    // It tells which tables were made.
+    tables.retain(|table| table != "refinery_schema_history");
     let emptied = database.try_execute(&emptying(engine, &tables)).await;
     database.close().await;
     emptied.is_ok()
