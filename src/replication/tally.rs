@@ -8,8 +8,7 @@ use crate::model::Object;
 use crate::store::{Outcome, Swept};
 
 /// So many refused parents, and none that was read, mean that it is the object as a whole; so do as many in a row that
-/// are not answered. One alone does
-/// not keep the others from being read.
+/// are not answered. One alone does not keep the others from being read.
 const REFUSALS: usize = 3;
 
 /// What the partitions of an object have brought so far.

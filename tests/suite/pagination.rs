@@ -2,7 +2,7 @@
 //! it failed with its watermark where it was; it is never silently short.
 
 use crate::support::judge::Strictness;
-use crate::support::scene::{narrow, of, outcome};
+use crate::support::scene::{narrow, of, outcome, people};
 use crate::support::{Api, Scene, shared};
 use chrono::TimeDelta;
 use kitmirror::replication::Report;
@@ -11,11 +11,6 @@ use kitmirror::simulator::{
 };
 use kitmirror::store::Outcome;
 use std::collections::BTreeSet;
-
-/// The list of subscribers.
-fn subscribers(api: Api) -> &'static str {
-    if api == Api::V3 { "/v3/subscribers" } else { "/v4/subscribers" }
-}
 
 /// The lists of members of tags.
 fn tagged(api: Api) -> &'static str {
@@ -61,7 +56,7 @@ async fn everybody_who_is_listed_all_the_time_is_found_while_others_come_and_go(
                 .or(ChangeKind::Reactivate)
                 .or(ChangeKind::BackdatedSignUp)
                 .or(ChangeKind::SignUp);
-            scene.kit.churn(churn.on(subscribers(api)).seed(seed));
+            scene.kit.churn(churn.on(people(api)).seed(seed));
             scene.sync().await;
             scene.kit.clear_churn();
             let after = scene.kit.read(active);
@@ -108,23 +103,23 @@ async fn people_who_come_back_while_the_cancelled_are_read_take_nobody_with_them
             scene.kit.set_modes(|modes| modes.bumps = Bumps::NONE);
             scene.sync().await;
             scene.later(TimeDelta::days(5));
-            let mut people = Vec::new();
+            let mut leavers = Vec::new();
             for _ in 0..4 {
                 scene.later(TimeDelta::minutes(1));
-                people.extend(scene.change(|account| account.cancel_many(0, 50)));
+                leavers.extend(scene.change(|account| account.cancel_many(0, 50)));
             }
-            let mut returning = people.clone();
+            let mut returning = leavers.clone();
             if newest_first {
                 returning.reverse();
             }
             let mut returning = returning.into_iter();
-            scene.kit.every_request(subscribers(api), 1, move |account| {
+            scene.kit.every_request(people(api), 1, move |account| {
                 returning.by_ref().take(2).for_each(|id| assert!(account.reactivate(id)));
             });
             scene.try_objects(&["cancelled_subscribers"]).await;
             scene.kit.clear_churn();
             let still: Vec<i64> = scene.kit.read(|account| {
-                people.iter().copied().filter(|id| account.state_of(*id) == Some(State::Cancelled)).collect()
+                leavers.iter().copied().filter(|id| account.state_of(*id) == Some(State::Cancelled)).collect()
             });
             assert!(still.len() > 150);
             scene.holds_ids("cancelled_subscribers", "id", still).await;
@@ -169,7 +164,7 @@ async fn a_list_may_grow_or_shrink_by_whole_pages() {
         for shrinks in [false, true] {
             let scene = several_pages(api, narrow(600)).await;
             let mut chance = fastrand::Rng::with_seed(3);
-            scene.kit.after_request(subscribers(api), 2, move |account| {
+            scene.kit.after_request(people(api), 2, move |account| {
                 if shrinks {
                     for _ in 0..230 {
                         account.random_change_of(ChangeKind::DeleteSubscriber, &mut chance);
@@ -439,7 +434,7 @@ async fn an_answer_that_is_too_large_is_asked_for_in_smaller_pages() {
 async fn a_count_that_does_not_agree_makes_a_second_walk() {
     for api in Api::VERSIONS {
         let total = if api == Api::V3 { "449" } else { "900" };
-        let fault = Fault::page(PageFault::Total(total.to_owned())).on(subscribers(api));
+        let fault = Fault::page(PageFault::Total(total.to_owned())).on(people(api));
         let scene = several_pages(api, AccountPlan::new(520)).await;
         let fault = scene.kit.faults().add(fault);
         let report = scene.try_objects(&["subscribers"]).await;
@@ -493,7 +488,7 @@ async fn one_row_that_cannot_be_read_does_not_cost_the_others() {
     for api in Api::VERSIONS {
         let scene = several_pages(api, AccountPlan::new(300)).await;
         let broken = Mutation::Replace("17".to_owned());
-        scene.kit.faults().add(Fault::rows(Which::Nth(20), broken).on(subscribers(api)).nth(2));
+        scene.kit.faults().add(Fault::rows(Which::Nth(20), broken).on(people(api)).nth(2));
         let report = scene.try_objects(&["subscribers"]).await;
         assert_eq!(outcome(&report, "subscribers"), Outcome::Incomplete);
         let listed = scene.kit.read(|account| {

@@ -1,6 +1,6 @@
 //! Bugs that a review found, each with what it did to a mirror.
 
-use crate::support::scene::{narrow, of, outcome};
+use crate::support::scene::{narrow, of, outcome, people};
 use crate::support::{Api, Scene};
 use chrono::TimeDelta;
 use kitmirror::model::objects;
@@ -10,11 +10,6 @@ use kitmirror::simulator::{
 };
 use kitmirror::store::Outcome;
 use std::collections::BTreeSet;
-
-/// The list of subscribers.
-fn subscribers(api: Api) -> &'static str {
-    if api == Api::V3 { "/v3/subscribers" } else { "/v4/subscribers" }
-}
 
 /// The list of tags.
 fn tags(api: Api) -> &'static str {
@@ -126,7 +121,7 @@ async fn broadcasts_that_are_gone_at_the_look_up_do_not_end_the_list() {
 async fn people_deleted_from_the_mirror_in_the_middle_of_a_first_load_come_back() {
     for api in Api::VERSIONS {
         let scene = several_pages(api, narrow(500)).await;
-        scene.sync_stopping_at(&["subscribers"], None, subscribers(api), 4).await;
+        scene.sync_stopping_at(&["subscribers"], None, people(api), 4).await;
         assert!(scene.mirror.number("select count(*) from subscribers").await > 0);
         scene.mirror.execute("delete from subscribers").await;
         scene.sync().await;
@@ -140,7 +135,7 @@ async fn people_deleted_from_the_mirror_in_the_middle_of_a_later_full_load_come_
     for api in Api::VERSIONS {
         let scene = several_pages(api, narrow(500)).await;
         scene.sync().await;
-        scene.kit.faults().add(Fault::status(422).on(subscribers(api)).from_nth(4));
+        scene.kit.faults().add(Fault::status(422).on(people(api)).from_nth(4));
         let report = scene.mirror.run(&scene.serving, api, Some(Whole::Load), &objects::names()).await;
         assert_eq!(outcome(&report.expect("the session opens"), "subscribers"), Outcome::Failed);
         scene.kit.faults().clear();
@@ -267,7 +262,7 @@ async fn people_who_come_and_go_in_equal_numbers_take_nobody_with_them() {
         let before: Vec<i64> = scene.kit.read(listed).into_iter().collect();
         assert!(before.len() > 600, "{} people", before.len());
         let leaving = before[place];
-        scene.kit.after_request(subscribers(Api::V3), nth, move |account| {
+        scene.kit.after_request(people(Api::V3), nth, move |account| {
             assert!(account.delete_subscriber(leaving));
             account.create_subscriber(NewSubscriber::new("prompt@example.com"));
         });

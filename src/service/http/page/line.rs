@@ -3,7 +3,7 @@
 use super::runs::Runs;
 use super::{Notice, ahead, sentence};
 use crate::error::Kind;
-use crate::model::{Object, Source};
+use crate::model::Object;
 use crate::output;
 use crate::service::http::View;
 use crate::service::http::readiness::{lag_seconds, schedule_of};
@@ -34,11 +34,8 @@ impl Line {
             let at = status.last_complete_at.clone().unwrap_or_default();
             (format!("{} ago", output::duration(lag)), at)
         });
-        let brought_by = match object.source {
-            Source::ViewOf(shown) => shown.name,
-            Source::List(_) | Source::PerParent { .. } => object.name,
-        };
-        let runs: Vec<&Run> = read.glance.runs.iter().filter(|run| run.object == brought_by).collect();
+        let filled_by = object.filled_by().name;
+        let runs: Vec<&Run> = read.glance.runs.iter().filter(|run| run.object == filled_by).collect();
         Some(Line {
             name: object.name,
             mark: Mark::of(status, schedule, is_stale),
