@@ -19,7 +19,7 @@ pub const MAX_CURSOR: usize = 4096;
 pub struct Page {
     body: String,
     records: Vec<Range<usize>>,
-    /// What the page says about its place in the list.
+    /// What the page says about what follows it.
     pub following: Following,
     /// How many records the list showed on it, some of which may have been gone when they were looked up.
     pub listed: usize,

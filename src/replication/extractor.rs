@@ -311,10 +311,10 @@ impl<'r> Reading<'r> {
             // became visible late.
             seen.known = page.total.is_none_or(|total| total <= stored + self.unknown).then_some(known);
         }
-        if let Some((query, following)) = self.plan.endpoint.hidden {
+        if let Some((query, held_in)) = self.plan.endpoint.hidden {
             let proven = &self.cx.plain_lists_show_everybody;
             // Proof is somebody in the very state that the query for hidden people asks for.
-            let hidden = |record| query.iter().any(|(_, state)| is_in_state(record, following, state));
+            let hidden = |record| query.iter().any(|(_, state)| is_in_state(record, held_in, state));
             seen.others =
                 proven.load(Ordering::Relaxed) || (!pass.reads_hidden() && page.records().any(hidden));
             if seen.others {
@@ -350,12 +350,13 @@ fn known_as(endpoint: &Endpoint) -> Option<(&'static str, &'static str)> {
     })
 }
 
-fn is_in_state(record: &str, following: From, state: &str) -> bool {
+/// Whether a record says that its person is in that state; `held_in` is where it would say so.
+fn is_in_state(record: &str, held_in: From, state: &str) -> bool {
     let text = |record: &Record<'_>, name: &str| {
         record.get(name).and_then(|raw| crate::model::text::decode(raw.get()))
     };
     let Ok(record) = Record::parse(record) else { return false };
-    let found = match following {
+    let found = match held_in {
         From::Member(name) => text(&record, name),
         From::Inner(outer, inner) => record
             .get(outer)

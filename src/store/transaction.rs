@@ -75,9 +75,10 @@ impl Line {
     }
 
     /// A place in the queue for the connection, taken now. To be awaited: the connection waits for whoever's turn it is.
+    /// Unconstrained, since a task that has run for long is else told to come back before it has its place.
     fn turn(&self) -> impl Future<Output = OwnedMutexGuard<Wire>> + Send + use<> {
         let mut turn = Box::pin(Arc::clone(&self.0).lock_owned());
-        let at_once = (&mut turn).now_or_never();
+        let at_once = tokio::task::unconstrained(&mut turn).now_or_never();
         async move {
             match at_once {
                 Some(wire) => wire,

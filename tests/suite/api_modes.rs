@@ -179,10 +179,10 @@ async fn a_v3_list_that_shrinks_below_the_page_in_hand_is_read_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_date_filter_of_any_kind_hides_no_row() {
     let mut filters = Vec::new();
-    for api in Api::VERSIONS {
+    for zone in [0, -12, 14] {
         for edge in [Edge::Inclusive, Edge::Exclusive] {
             for granularity in [Granularity::Day, Granularity::Second] {
-                filters.extend([0, -12, 14].map(|zone| (api, edge, granularity, zone)));
+                filters.extend(Api::VERSIONS.map(|api| (api, edge, granularity, zone)));
             }
         }
     }

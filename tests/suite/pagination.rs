@@ -252,9 +252,10 @@ async fn never_silently_short_later(api: Api, fault: Fault) -> (Outcome, Report)
 /// G-01, D01, D02.
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_and_pages_that_come_twice_are_stored_once() {
+    let again = Fault::page(PageFault::RepeatPage).on("subscribers").nth(3);
+    let faults = [again, Fault::page(PageFault::DoubleRows)];
     for api in Api::VERSIONS {
-        let again = Fault::page(PageFault::RepeatPage).on("subscribers").nth(3);
-        for fault in shared([again, Fault::page(PageFault::DoubleRows)]) {
+        for fault in faults.clone() {
             assert_eq!(never_silently_short(api, fault.clone()).await, Outcome::Complete);
             assert_eq!(never_silently_short_later(api, fault).await.0, Outcome::Complete);
         }

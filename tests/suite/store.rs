@@ -398,6 +398,8 @@ async fn a_commit_that_is_not_asked_about_keeps_nobody_waiting() {
         commit.await.expect("it is made");
     }
     assert_eq!(bench.sees("select count(*) from tags").await, ["2"]);
+    // What was asked for first was made first.
+    assert_eq!(bench.positions().await, ["tags|-|{\"page\":2}"]);
 }
 
 /// V-02. However many begin at once: one makes the tables, the others find them made.

@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 /// A mirror whose tables are made and whose lease the store holds.
 pub struct Bench {
-    pub mirror: Mirror,
+    // Before the mirror: its session ends before the database is emptied.
     pub store: Store,
+    pub mirror: Mirror,
     pub run: i64,
 }
 

@@ -221,8 +221,7 @@ impl Database {
 
     /// The rows of a query as text, cells joined by `|`, with `-` for null.
     pub async fn lines(&self, sql: &str) -> Vec<String> {
-        let line = |row: Cells| row.iter().map(|(_, value)| text(value, "-")).collect::<Vec<_>>().join("|");
-        self.cells(sql).await.into_iter().map(line).collect()
+        lines(self.cells(sql).await)
     }
 
     /// The rows of a query to the letter, cells joined by ` | `, after a line with the names of the columns. What
@@ -257,8 +256,13 @@ impl Database {
 
     /// Names of the tables there are.
     pub async fn tables(&self) -> Vec<String> {
-        let all = self.lines(self.engine.catalogue()).await;
-        all.iter().filter_map(|line| line.strip_suffix("|1")).map(str::to_owned).collect()
+        self.try_tables().await.unwrap_or_else(|error| panic!("{error} in the catalogue"))
+    }
+
+    /// The same of a database that may be on its way out.
+    pub async fn try_tables(&self) -> Result<Vec<String>, sqlx::Error> {
+        let all = lines(Box::pin(self.link.lock().await.fetch(self.engine.catalogue())).await?);
+        Ok(all.iter().filter_map(|line| line.strip_suffix("|1")).map(str::to_owned).collect())
     }
 
     /// Names and types of a table's columns.
@@ -290,6 +294,12 @@ impl Database {
         let rows = Box::pin(self.link.lock().await.fetch(sql)).await;
         rows.unwrap_or_else(|error| panic!("{error} in {sql}"))
     }
+}
+
+/// Rows as text, cells joined by `|`, with `-` for null.
+fn lines(rows: Vec<Cells>) -> Vec<String> {
+    let line = |row: &Cells| row.iter().map(|(_, value)| text(value, "-")).collect::<Vec<_>>().join("|");
+    rows.iter().map(line).collect()
 }
 
 impl Link {

@@ -198,10 +198,14 @@ async fn is_emptied(engine: Engine, admin: &str, name: &str) -> bool {
     let Ok(database) = Database::connect(engine, &with_database(admin, name), SCHEMA).await else {
         return false;
     };
-    let mut tables = database.tables().await;
-    // It tells which tables were made.
-    tables.retain(|table| table != "refinery_schema_history");
-    let emptied = database.try_execute(&emptying(engine, &tables)).await;
+    let emptied = match database.try_tables().await {
+        Ok(mut tables) => {
+            // It tells which tables were made.
+            tables.retain(|table| table != "refinery_schema_history");
+            database.try_execute(&emptying(engine, &tables)).await
+        }
+        Err(error) => Err(error),
+    };
     database.close().await;
     emptied.is_ok()
 }

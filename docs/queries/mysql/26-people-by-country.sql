@@ -4,15 +4,16 @@
 -- people: how many there are
 -- active: how many of them are active
 --
--- Change country to city, state or timezone for those, and location to attribution for where people came from: it
--- has referrer, utm_source, utm_medium, utm_campaign and more. API v3 has neither.
+-- For cities, states or time zones, write city, state or timezone instead of the country in quotation marks. To see
+-- where people came from, write attribution instead of location, and referrer, utm_source, utm_medium or utm_campaign
+-- instead of that country. API v3 has neither.
 
 with places as (
-    select case json_type(json_extract(location, '$.country')) when 'NULL' then null else json_unquote(json_extract(location, '$.country')) end as country, state
+    select case json_type(json_extract(location, '$.country')) when 'NULL' then null else json_unquote(json_extract(location, '$.country')) end as country, state as person_state
     from subscribers
     where _deleted_at is null
 )
-select country, count(*) as people, count(case when state = 'active' then 1 end) as active
+select min(country) as country, count(*) as people, count(case when person_state = 'active' then 1 end) as active
 from places
-group by country
-order by people desc, country is null, country;
+group by cast(country as binary)
+order by people desc, min(country) is null, cast(country as binary);

@@ -1,9 +1,9 @@
 -- How many people came and left each month, and how much did the list grow by that?
 --
 -- month: month in UTC
--- joined: people who signed up in it, whatever became of them
+-- joined: people who signed up in it and are still at Kit, in whatever state
 -- cancelled: people who unsubscribed in it and have not come back
--- net: joined less cancelled
+-- net: joined less cancelled; people who bounced or complained have joined and never left
 --
 -- API v3 does not say when somebody unsubscribed: there, nobody counts as cancelled.
 
