@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::endless::Endless;
 use super::plan::Mode;
-use super::walk::{Direction, Until, Walk, WalkKind, owned};
+use super::walk::{Direction, Edges, Until, Walk, WalkKind, owned};
 use crate::chaos::{Bug, planted};
 use crate::error::{Error, Kind, Result};
 use crate::kit::{Following, PageRequest, Position, Precedence};
@@ -88,6 +88,9 @@ struct Leg {
     largest: usize,
     /// Time of the last row so far, for lists that are newest first.
     last_time: Option<Time>,
+    /// Seconds in which a page ended and the next one did not go on.
+    #[serde(default)]
+    edges: Vec<Time>,
     /// Whether somebody who is not active was seen: then the plain list hides nobody.
     saw_others: bool,
 }
@@ -367,7 +370,12 @@ impl Pass {
         PageRequest {
             path: self.path.clone(),
             list: self.endpoint.list,
-            paging: self.endpoint.paging,
+            paging: match (&walk.edges, self.endpoint.paging) {
+                (Some(Edges { per_page, .. }), Paging::Cursor { .. }) => {
+                    Paging::Cursor { per_page: *per_page }
+                }
+                (_, paging) => paging,
+            },
             query,
             position: self.next.clone(),
             // A count is slow at Kit; worth it once for a whole list.
@@ -467,18 +475,22 @@ impl Pass {
                 self.next = next;
                 Ok(self.position())
             }
-            After::Elsewhere => {
-                // What this walk may have missed, the whole list in a safe order will not.
-                self.walks[0] = self.whole.clone();
-                self.next = Position::First;
-                self.new_leg();
-                Ok(self.position())
-            }
+            After::Instead(walk) => Ok(self.walk_instead(walk)),
+            // What this walk may have missed, the whole list in a safe order will not.
+            After::Elsewhere => Ok(self.walk_instead(self.whole.clone())),
             After::End => {
                 self.refuse_a_short_list(turn)?;
                 Ok(self.finish_walk(ceiling))
             }
         }
+    }
+
+    /// Another walk takes the place of the one under way.
+    fn walk_instead(&mut self, walk: Walk) -> Progress {
+        self.walks[0] = walk;
+        self.next = Position::First;
+        self.new_leg();
+        self.position()
     }
 
     fn first_key(&self, batch: &Batch) -> Option<Vec<i64>> {

@@ -23,6 +23,25 @@ pub struct Walk {
     /// How many second ways there were before this one.
     #[serde(default)]
     pub repeated: u32,
+    /// What it has to show that the same walk with other pages may have skipped.
+    #[serde(default)]
+    pub edges: Option<Edges>,
+}
+
+/// Edges of pages at which rows may have been skipped, and pages that end elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edges {
+    /// Records that are asked for on a page.
+    pub per_page: u16,
+    /// The seconds that have not stood within one page yet, with something newer before them and older behind.
+    pub seconds: Vec<Time>,
+}
+
+impl Edges {
+    /// A page, newest first, from `first` to `last`.
+    pub fn seen_on(&mut self, first: Time, last: Time) {
+        self.seconds.retain(|second| !(first > *second && *second > last));
+    }
 }
 
 /// In which order numbered pages are read.
@@ -69,7 +88,14 @@ impl Walk {
             Paging::Numbered { totals: true } => Direction::Backward,
             Paging::Numbered { totals: false } | Paging::Single | Paging::Cursor { .. } => Direction::Forward,
         };
-        Walk { query: owned(endpoint.whole), direction, stop: Until::End, kind: WalkKind::Main, repeated: 0 }
+        Walk {
+            query: owned(endpoint.whole),
+            direction,
+            stop: Until::End,
+            kind: WalkKind::Main,
+            repeated: 0,
+            edges: None,
+        }
     }
 
     /// Through what is new: `day` is the day before the watermark, `pass_day` the day before the moment the
@@ -84,6 +110,7 @@ impl Walk {
                 stop: Until::End,
                 kind: WalkKind::Main,
                 repeated: 0,
+                edges: None,
             }
         };
         let forward = |order: &[(&str, &str)], stop| Walk {
@@ -92,6 +119,7 @@ impl Walk {
             stop,
             kind: WalkKind::Main,
             repeated: 0,
+            edges: None,
         };
         match fresh {
             Fresh::SinceWatermark { param, order } => dated(param, day, order),
@@ -130,6 +158,15 @@ impl Walk {
             Direction::Backward => Direction::Forward,
         };
         Walk { direction, repeated: self.repeated + 1, ..self.clone() }
+    }
+
+    /// The same walk with smaller pages, which end elsewhere: what another one skipped at the edges of its pages, which
+    /// ended within these seconds and held up to `largest` records, it shows within pages. Not where they cannot be made
+    /// smaller.
+    pub fn with_other_edges(&self, seconds: Vec<Time>, largest: usize) -> Option<Walk> {
+        // Thirds: the first edge that both have is the second of theirs and the third of ours.
+        let per_page = u16::try_from(largest * 2 / 3).ok().filter(|per_page| *per_page > 0)?;
+        Some(Walk { kind: WalkKind::Again, edges: Some(Edges { per_page, seconds }), ..self.clone() })
     }
 
     /// What an overlap is there to prevent: strictly later than the watermark.
@@ -179,6 +216,7 @@ mod tests {
             stop: Until::End,
             kind: WalkKind::Main,
             repeated: 0,
+            edges: None,
         };
         for (order, direction, again) in [
             ("desc", Direction::Forward, ("asc", Direction::Backward)),
@@ -199,6 +237,7 @@ mod tests {
             stop: Until::End,
             kind: WalkKind::Main,
             repeated: 0,
+            edges: None,
         };
         assert!(
             walk.asks_for(&[("state", "cancelled")])

@@ -94,6 +94,30 @@ async fn a_second_of_cancellations_may_begin_anywhere_on_a_page() {
     }
 }
 
+/// M03. Where pages of cancellations end, nobody is missed; and what it takes to be sure does not depend on how many have
+/// ever cancelled.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_cancellations_of_a_day_are_read_twice_and_not_all_there_ever_were() {
+    for mode in TIME_CURSORS {
+        let scene = Scene::loaded_with(narrow(3_000), Api::V4, |modes| {
+            modes.page_cap = Some(20);
+            modes.bumps = Bumps::NONE;
+            modes.time_cursor = mode;
+        })
+        .await;
+        cancel_one_by_one(&scene, 0, 30);
+        scene.later(TimeDelta::seconds(1));
+        let together = scene.change(|account| account.cancel_many(40, 5));
+        cancel_one_by_one(&scene, 80, 18);
+        scene.kit.clear_requests();
+        scene.sync().await;
+        scene.holds_ids("cancelled_subscribers", "id", together).await;
+        scene.holds_everything().await;
+        let asked = scene.kit.requests().iter().filter(|one| one.query.contains("status=cancelled")).count();
+        assert!((4..=12).contains(&asked), "{mode:?}: {asked} requests");
+    }
+}
+
 /// M03. Behind the second there may be nothing that could show that a part of it was skipped.
 #[tokio::test(flavor = "multi_thread")]
 async fn cancellations_of_one_second_are_found_where_there_are_no_others() {

@@ -7,11 +7,16 @@ use crate::error::{Error, Kind, Result};
 use crate::kit::{Following, Position};
 use crate::model::{Fresh, Paging, Time};
 use crate::replication::plan::Mode;
-use crate::replication::walk::{Direction, Until, WalkKind};
+use crate::replication::walk::{Direction, Until, Walk, WalkKind};
+
+/// Of more edges than this no record is kept: they are part of each position.
+const MOST_EDGES: usize = 100;
 
 /// What follows a page.
 pub(super) enum After {
     Page(Position),
+    /// The walk may have skipped rows: make this one instead.
+    Instead(Walk),
     /// The walk cannot be trusted to show everything: read the whole list instead.
     Elsewhere,
     End,
@@ -25,8 +30,30 @@ impl Pass {
                 || (self.leg.first_key.is_some() && self.first_key(turn.batch) == self.leg.first_key))
     }
 
-    /// What follows a page within its walk.
+    /// What follows a page.
     pub(super) fn after(&mut self, turn: &Turn<'_>, times: &[Time]) -> Result<After> {
+        match self.within_walk(turn, times)? {
+            After::End if self.has_ties() => Ok(self.end_with_ties()),
+            after => Ok(after),
+        }
+    }
+
+    /// The end of a walk whose pages may have ended within a second that the next one did not go on with.
+    fn end_with_ties(&self) -> After {
+        let walk = self.walk();
+        match &walk.edges {
+            None if self.leg.edges.is_empty() => After::End,
+            // Twice the pages of what is new, not all there ever were.
+            None => walk
+                .with_other_edges(self.leg.edges.clone(), self.leg.largest)
+                .map_or(After::Elsewhere, After::Instead),
+            Some(edges) if edges.seconds.is_empty() => After::End,
+            Some(_) => After::Elsewhere,
+        }
+    }
+
+    /// What follows a page within its walk.
+    fn within_walk(&mut self, turn: &Turn<'_>, times: &[Time]) -> Result<After> {
         if let Some(early) = self.early_end(turn, times) {
             return Ok(early);
         }
@@ -109,7 +136,8 @@ impl Pass {
                     times.reverse();
                 }
                 // A cursor that is a bare second skips what is left of the second in which a page ended, and
-                // neither page shows it. Only a page that goes on within that second is proof.
+                // neither page shows it. A page that goes on within that second is proof; so is, later, one that holds
+                // all of the second.
                 let edge = self.has_ties() && self.leg.pages > 1;
                 let (Some(first), Some(last)) = (times.first().copied(), times.last().copied()) else {
                     return edge.then_some(After::Elsewhere);
@@ -125,7 +153,13 @@ impl Pass {
                     return Some(After::Elsewhere);
                 }
                 if edge && self.leg.last_time != Some(first) {
-                    return Some(After::Elsewhere);
+                    match self.leg.last_time {
+                        Some(second) if self.leg.edges.len() < MOST_EDGES => self.leg.edges.push(second),
+                        _ => return Some(After::Elsewhere),
+                    }
+                }
+                if let Some(edges) = self.walks.first_mut().and_then(|walk| walk.edges.as_mut()) {
+                    edges.seen_on(first, last);
                 }
                 self.leg.last_time = Some(last);
                 (last < since).then_some(After::End)
