@@ -378,8 +378,31 @@ fn a_list_by_time_that_goes_back_or_comes_again_is_read_as_a_whole() {
     assert!(whole(&BROADCASTS, &[-1, -2], &[-3, -4], "a").is_err(), "a cursor twice");
     let ties = &CANCELLED_SUBSCRIBERS;
     assert_eq!(whole(ties, &[-1, -2], &[-2, -4], "b"), Ok(false), "within the second");
-    assert_eq!(whole(ties, &[-1, -2], &[-3, -4], "b"), Ok(true), "what is left of the second may be skipped");
+    assert_eq!(
+        whole(ties, &[-1, -2], &[-3, -4], "b"),
+        Ok(false),
+        "what is left of the second is looked for later"
+    );
     assert_eq!(whole(ties, &[-1, -2], &[-2, -4], "a"), Ok(true), "a second with more rows than a page");
+}
+
+#[test]
+fn seconds_in_which_pages_ended_are_looked_for_within_other_pages_and_then_in_the_whole_list() {
+    let page = |minutes: &[i64]| -> Vec<_> { (1..).zip(minutes.iter().map(|m| at(*m))).collect() };
+    for (second_page, is_found) in [(&[-3, -4, -5], true), (&[-4, -5, -6], false)] {
+        let mut reader = Reader::of_news(&CANCELLED_SUBSCRIBERS, V4);
+        let asked = reader.pass.request();
+        reader.page(&cursor("a"), None, &page(&[-1, -2, -3, -4])).unwrap();
+        reader.page(&LAST, None, &page(&[-5, -6])).unwrap();
+        let again = reader.pass.request();
+        assert_eq!((again.query.clone(), again.position), (asked.query.clone(), Position::First));
+        assert_eq!(again.paging, Paging::Cursor { per_page: 2 });
+        reader.page(&cursor("b"), None, &page(&[-1, -2])).unwrap();
+        // The fourth minute stands between others, or begins the page.
+        let end = reader.page(&LAST, None, &page(second_page));
+        assert_eq!(is_done(end), is_found, "{second_page:?}");
+        assert!(is_found || reader.pass.request().query != asked.query, "then the whole list is read");
+    }
 }
 
 #[test]

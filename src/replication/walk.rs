@@ -164,8 +164,8 @@ impl Walk {
     /// ended within these seconds and held up to `largest` records, it shows within pages. Not where they cannot be made
     /// smaller.
     pub fn with_other_edges(&self, seconds: Vec<Time>, largest: usize) -> Option<Walk> {
-        // Thirds: the first edge that both have is the second of theirs and the third of ours.
-        let per_page = u16::try_from(largest * 2 / 3).ok().filter(|per_page| *per_page > 0)?;
+        // The golden section: of all ratios, its multiples keep furthest away from whole numbers.
+        let per_page = u16::try_from(largest * 618 / 1000).ok().filter(|per_page| *per_page > 0)?;
         Some(Walk { kind: WalkKind::Again, edges: Some(Edges { per_page, seconds }), ..self.clone() })
     }
 

@@ -100,21 +100,22 @@ async fn a_second_of_cancellations_may_begin_anywhere_on_a_page() {
 async fn many_cancellations_of_a_day_are_read_twice_and_not_all_there_ever_were() {
     for mode in TIME_CURSORS {
         let scene = Scene::loaded_with(narrow(3_000), Api::V4, |modes| {
-            modes.page_cap = Some(20);
+            modes.page_cap = Some(50);
             modes.bumps = Bumps::NONE;
             modes.time_cursor = mode;
         })
         .await;
-        cancel_one_by_one(&scene, 0, 30);
+        cancel_one_by_one(&scene, 0, 77);
         scene.later(TimeDelta::seconds(1));
-        let together = scene.change(|account| account.cancel_many(40, 5));
-        cancel_one_by_one(&scene, 80, 18);
+        let together = scene.change(|account| account.cancel_many(100, 5));
+        cancel_one_by_one(&scene, 120, 48);
         scene.kit.clear_requests();
         scene.sync().await;
         scene.holds_ids("cancelled_subscribers", "id", together).await;
         scene.holds_everything().await;
         let asked = scene.kit.requests().iter().filter(|one| one.query.contains("status=cancelled")).count();
-        assert!((4..=12).contains(&asked), "{mode:?}: {asked} requests");
+        // Three pages and, where one does not go on within a second, five smaller ones; not the nine of the whole list.
+        assert!((3..=12).contains(&asked), "{mode:?}: {asked} requests");
     }
 }
 
