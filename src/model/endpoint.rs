@@ -260,8 +260,8 @@ pub enum Fresh {
     NewestFirst {
         /// The query that asks for that order.
         order: &'static [(&'static str, &'static str)],
-        /// Whether its cursor may lack a tie-breaker (v4 lists in a time order): a page edge inside
-        /// one second then sends us through the whole list by id.
+        /// Whether its cursor may lack a tie-breaker (v4 lists in a time order): where a page may have ended inside
+        /// one second, the pages are then read again with other edges or, if that shows nothing, the whole list by id.
         ties: bool,
     },
     /// Newest first by a time we are not shown: stop after a page of rows that an earlier,

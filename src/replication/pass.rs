@@ -5,19 +5,21 @@
 //! was created, what was updated), and a walk that could have missed something adds another. A pass that
 //! reconciles is *walked* before it is complete: what it has not met is looked for in between (`reconcile`).
 
+mod checkpoint;
 mod turn;
 
 use chrono::SubsecRound as _;
-use serde::{Deserialize, Serialize};
 
 use super::endless::Endless;
 use super::plan::Mode;
-use super::walk::{Direction, Edges, Until, Walk, WalkKind, owned};
+use super::walk::{Direction, Until, Walk, WalkKind, owned};
 use crate::chaos::{Bug, planted};
 use crate::error::{Error, Kind, Result};
 use crate::kit::{Following, PageRequest, Position, Precedence};
 use crate::model::{ApiVersion, Batch, Endpoint, Object, Paging, Time, Watermark, time};
 use crate::store::{Progress, State, Swept};
+pub use checkpoint::Reading;
+use checkpoint::{Checkpoint, Leg};
 use turn::After;
 
 /// An unfinished pass whose cursor is older than this begins again: a stale cursor may be answered with anything.
@@ -31,68 +33,12 @@ const SHORT_LIST: u64 = 20;
 /// so long.
 const CURSOR_IN_DOUBT: chrono::TimeDelta = chrono::TimeDelta::minutes(2);
 
-/// What is written between two commits so that the pass can go on after anything.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Checkpoint {
-    fingerprint: String,
-    mode: Mode,
-    saved_at: Time,
-    ceiling: Time,
-    seen_max: Option<Time>,
-    /// None of them is left when everything was read and vanished rows are being looked for.
-    walks: Vec<Walk>,
-    next: Position,
-    leg: Leg,
-    reading: Reading,
-}
-
 /// So many may leave any list in the minutes between two looks.
 const FEW_LEAVE: u64 = 3;
 
 /// How many of so many members may: the last percent, or a few.
 pub(super) fn may_leave(members: u64) -> u64 {
     (members / 100).max(FEW_LEAVE)
-}
-
-/// What a pass that reconciles knows about its readings of the whole list.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reading {
-    /// When the pass was opened, by our clock.
-    pub opened_at: Time,
-    /// Whether the list is being read, or was, a second time.
-    pub second: bool,
-    /// Why what was not met may be there all the same.
-    pub doubt: Option<String>,
-    /// How many rows the first reading of the list announced.
-    #[serde(default)]
-    pub announced: Option<u64>,
-}
-
-/// What is known about the walk under way.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Leg {
-    pages: u64,
-    records: u64,
-    /// Rows in the list as its first page said.
-    total: Option<u64>,
-    /// The same as the last page said that told it.
-    #[serde(default)]
-    last_total: Option<u64>,
-    /// Whether a later page said something else.
-    moved: bool,
-    /// The key of the first row of the first page: a stale cursor is often answered with page 1.
-    first_key: Option<Vec<i64>>,
-    /// The keys on the last numbered page: a row that leaves the list shows as one that comes again on the next.
-    last_page: Vec<Vec<i64>>,
-    /// Records on the largest page so far.
-    largest: usize,
-    /// Time of the last row so far, for lists that are newest first.
-    last_time: Option<Time>,
-    /// Seconds in which a page ended and the next one did not go on.
-    #[serde(default)]
-    edges: Vec<Time>,
-    /// Whether somebody who is not active was seen: then the plain list hides nobody.
-    saw_others: bool,
 }
 
 /// What the extractor has found out about a page before the pass takes it in.
@@ -370,10 +316,8 @@ impl Pass {
         PageRequest {
             path: self.path.clone(),
             list: self.endpoint.list,
-            paging: match (&walk.edges, self.endpoint.paging) {
-                (Some(Edges { per_page, .. }), Paging::Cursor { .. }) => {
-                    Paging::Cursor { per_page: *per_page }
-                }
+            paging: match (walk.per_page, self.endpoint.paging) {
+                (Some(per_page), Paging::Cursor { .. }) => Paging::Cursor { per_page },
                 (_, paging) => paging,
             },
             query,
@@ -475,9 +419,17 @@ impl Pass {
                 self.next = next;
                 Ok(self.position())
             }
-            After::Instead(walk) => Ok(self.walk_instead(walk)),
-            // What this walk may have missed, the whole list in a safe order will not.
-            After::Elsewhere => Ok(self.walk_instead(self.whole.clone())),
+            After::OtherEdges => {
+                let open = std::mem::take(&mut self.leg.edges);
+                self.walk_instead(self.walk().with_other_edges(self.leg.largest));
+                self.leg.edges = open;
+                Ok(self.position())
+            }
+            After::Elsewhere => {
+                // What this walk may have missed, the whole list in a safe order will not.
+                self.walk_instead(self.whole.clone());
+                Ok(self.position())
+            }
             After::End => {
                 self.refuse_a_short_list(turn)?;
                 Ok(self.finish_walk(ceiling))
@@ -486,11 +438,10 @@ impl Pass {
     }
 
     /// Another walk takes the place of the one under way.
-    fn walk_instead(&mut self, walk: Walk) -> Progress {
+    fn walk_instead(&mut self, walk: Walk) {
         self.walks[0] = walk;
         self.next = Position::First;
         self.new_leg();
-        self.position()
     }
 
     fn first_key(&self, batch: &Batch) -> Option<Vec<i64>> {

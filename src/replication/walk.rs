@@ -23,25 +23,9 @@ pub struct Walk {
     /// How many second ways there were before this one.
     #[serde(default)]
     pub repeated: u32,
-    /// What it has to show that the same walk with other pages may have skipped.
+    /// Records that are asked for on a page, where that is not as many as the list allows: so that pages end elsewhere.
     #[serde(default)]
-    pub edges: Option<Edges>,
-}
-
-/// Edges of pages at which rows may have been skipped, and pages that end elsewhere.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Edges {
-    /// Records that are asked for on a page.
-    pub per_page: u16,
-    /// The seconds that have not stood within one page yet, with something newer before them and older behind.
-    pub seconds: Vec<Time>,
-}
-
-impl Edges {
-    /// A page, newest first, from `first` to `last`.
-    pub fn seen_on(&mut self, first: Time, last: Time) {
-        self.seconds.retain(|second| !(first > *second && *second > last));
-    }
+    pub per_page: Option<u16>,
 }
 
 /// In which order numbered pages are read.
@@ -74,13 +58,18 @@ pub enum Until {
 pub enum WalkKind {
     /// The list itself, or what is new in it.
     Main,
-    /// A second way through a numbered list that moved while it was read; the union counts.
+    /// A second way through a numbered list that moved while it was read, or where the edges of pages may have hidden
+    /// rows; the union counts.
     Again,
     /// People whom the plain list may hide.
     Hidden,
 }
 
 impl Walk {
+    fn main(query: Vec<(String, String)>, direction: Direction, stop: Until) -> Self {
+        Walk { query, direction, stop, kind: WalkKind::Main, repeated: 0, per_page: None }
+    }
+
     /// Through the whole list, in the order that makes that safe.
     pub fn whole(endpoint: &Endpoint) -> Self {
         let direction = match endpoint.paging {
@@ -88,14 +77,7 @@ impl Walk {
             Paging::Numbered { totals: true } => Direction::Backward,
             Paging::Numbered { totals: false } | Paging::Single | Paging::Cursor { .. } => Direction::Forward,
         };
-        Walk {
-            query: owned(endpoint.whole),
-            direction,
-            stop: Until::End,
-            kind: WalkKind::Main,
-            repeated: 0,
-            edges: None,
-        }
+        Walk::main(owned(endpoint.whole), direction, Until::End)
     }
 
     /// Through what is new: `day` is the day before the watermark, `pass_day` the day before the moment the
@@ -104,23 +86,9 @@ impl Walk {
         let dated = |param: &str, day: chrono::NaiveDate, order: &[(&str, &str)]| {
             let mut query = owned(order);
             query.push((param.to_owned(), day.to_string()));
-            Walk {
-                query,
-                direction: Direction::Backward,
-                stop: Until::End,
-                kind: WalkKind::Main,
-                repeated: 0,
-                edges: None,
-            }
+            Walk::main(query, Direction::Backward, Until::End)
         };
-        let forward = |order: &[(&str, &str)], stop| Walk {
-            query: owned(order),
-            direction: Direction::Forward,
-            stop,
-            kind: WalkKind::Main,
-            repeated: 0,
-            edges: None,
-        };
+        let forward = |order: &[(&str, &str)], stop| Walk::main(owned(order), Direction::Forward, stop);
         match fresh {
             Fresh::SinceWatermark { param, order } => dated(param, day, order),
             Fresh::SincePass { param, order } => dated(param, pass_day, order),
@@ -160,13 +128,13 @@ impl Walk {
         Walk { direction, repeated: self.repeated + 1, ..self.clone() }
     }
 
-    /// The same walk with smaller pages, which end elsewhere: what another one skipped at the edges of its pages, which
-    /// ended within these seconds and held up to `largest` records, it shows within pages. Not where they cannot be made
-    /// smaller.
-    pub fn with_other_edges(&self, seconds: Vec<Time>, largest: usize) -> Option<Walk> {
+    /// The same walk with pages smaller than `largest`, which end elsewhere: what was skipped where the others ended stands
+    /// within one of these, as a rule.
+    #[must_use]
+    pub fn with_other_edges(&self, largest: usize) -> Self {
         // The golden section: of all ratios, its multiples keep furthest away from whole numbers.
-        let per_page = u16::try_from(largest * 618 / 1000).ok().filter(|per_page| *per_page > 0)?;
-        Some(Walk { kind: WalkKind::Again, edges: Some(Edges { per_page, seconds }), ..self.clone() })
+        let per_page = u16::try_from(largest * 618 / 1000).unwrap_or(u16::MAX).max(1);
+        Walk { kind: WalkKind::Again, per_page: Some(per_page), ..self.clone() }
     }
 
     /// What an overlap is there to prevent: strictly later than the watermark.
@@ -210,13 +178,8 @@ mod tests {
 
     #[test]
     fn only_newest_first_and_forward_becomes_oldest_first_and_backward() {
-        let walk = |order: &str, direction| Walk {
-            query: owned(&[("sort_order", order), ("name", "desc")]),
-            direction,
-            stop: Until::End,
-            kind: WalkKind::Main,
-            repeated: 0,
-            edges: None,
+        let walk = |order: &str, direction| {
+            Walk::main(owned(&[("sort_order", order), ("name", "desc")]), direction, Until::End)
         };
         for (order, direction, again) in [
             ("desc", Direction::Forward, ("asc", Direction::Backward)),
@@ -231,14 +194,7 @@ mod tests {
     #[test]
     fn a_walk_asks_for_what_its_query_names_with_that_value() {
         let query = owned(&[("state", "cancelled"), ("page", "1")]);
-        let walk = Walk {
-            query,
-            direction: Direction::Forward,
-            stop: Until::End,
-            kind: WalkKind::Main,
-            repeated: 0,
-            edges: None,
-        };
+        let walk = Walk::main(query, Direction::Forward, Until::End);
         assert!(
             walk.asks_for(&[("state", "cancelled")])
                 && walk.asks_for(&[("page", "1"), ("state", "cancelled")])

@@ -9,6 +9,16 @@ use kitmirror::simulator::{AccountPlan, Bumps, Lag, TimeCursor};
 const TIME_CURSORS: [TimeCursor; 3] =
     [TimeCursor::TieBreaker, TimeCursor::StrictSecond, TimeCursor::RepeatedSecond];
 
+/// A loaded account with pages of 50 in v4, too, and such cursors, in which cancelling changes no other time.
+async fn in_fifties(people: u64, api: Api, time_cursor: TimeCursor) -> Scene {
+    Scene::loaded_with(narrow(people), api, |modes| {
+        modes.page_cap = Some(50);
+        modes.bumps = Bumps::NONE;
+        modes.time_cursor = time_cursor;
+    })
+    .await
+}
+
 /// Cancels so many people, each in a second of their own.
 fn cancel_one_by_one(scene: &Scene, skip: u64, count: usize) {
     for _ in 0..count {
@@ -40,12 +50,7 @@ async fn an_import_of_one_second_crosses_page_edges_whole() {
 async fn cancellations_of_one_second_cross_page_edges_whole() {
     for api in Api::VERSIONS {
         for mode in TIME_CURSORS {
-            let scene = Scene::loaded_with(narrow(600), api, |modes| {
-                modes.page_cap = Some(50);
-                modes.bumps = Bumps::NONE;
-                modes.time_cursor = mode;
-            })
-            .await;
+            let scene = in_fifties(600, api, mode).await;
             let people = scene.change(|account| account.cancel_many(0, 130));
             scene.sync().await;
             scene.holds_ids("cancelled_subscribers", "id", people).await;
@@ -79,12 +84,7 @@ async fn fifteen_hundred_cancellations_of_one_second_are_all_found() {
 async fn a_second_of_cancellations_may_begin_anywhere_on_a_page() {
     for mode in TIME_CURSORS {
         for newer in [1, 49, 50] {
-            let scene = Scene::loaded_with(narrow(400), Api::V4, |modes| {
-                modes.page_cap = Some(50);
-                modes.bumps = Bumps::NONE;
-                modes.time_cursor = mode;
-            })
-            .await;
+            let scene = in_fifties(400, Api::V4, mode).await;
             let people = scene.change(|account| account.cancel_many(0, 70));
             cancel_one_by_one(&scene, 150, newer);
             scene.sync().await;
@@ -99,12 +99,7 @@ async fn a_second_of_cancellations_may_begin_anywhere_on_a_page() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_cancellations_of_a_day_are_read_twice_and_not_all_there_ever_were() {
     for mode in TIME_CURSORS {
-        let scene = Scene::loaded_with(narrow(3_000), Api::V4, |modes| {
-            modes.page_cap = Some(50);
-            modes.bumps = Bumps::NONE;
-            modes.time_cursor = mode;
-        })
-        .await;
+        let scene = in_fifties(3_000, Api::V4, mode).await;
         cancel_one_by_one(&scene, 0, 77);
         scene.later(TimeDelta::seconds(1));
         let together = scene.change(|account| account.cancel_many(100, 5));

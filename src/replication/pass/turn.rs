@@ -7,16 +7,16 @@ use crate::error::{Error, Kind, Result};
 use crate::kit::{Following, Position};
 use crate::model::{Fresh, Paging, Time};
 use crate::replication::plan::Mode;
-use crate::replication::walk::{Direction, Until, Walk, WalkKind};
+use crate::replication::walk::{Direction, Until, WalkKind};
 
-/// Of more edges than this no record is kept: they are part of each position.
+/// Of more edges than this no record is kept, since it is part of each position.
 const MOST_EDGES: usize = 100;
 
 /// What follows a page.
 pub(super) enum After {
     Page(Position),
-    /// The walk may have skipped rows: make this one instead.
-    Instead(Walk),
+    /// The walk may have skipped rows where its pages ended: make it again with pages that end elsewhere.
+    OtherEdges,
     /// The walk cannot be trusted to show everything: read the whole list instead.
     Elsewhere,
     End,
@@ -40,15 +40,13 @@ impl Pass {
 
     /// The end of a walk whose pages may have ended within a second that the next one did not go on with.
     fn end_with_ties(&self) -> After {
-        let walk = self.walk();
-        match &walk.edges {
-            None if self.leg.edges.is_empty() => After::End,
+        if self.leg.edges.is_empty() {
+            After::End
+        } else if self.walk().per_page.is_none() {
             // Twice the pages of what is new, not all there ever were.
-            None => walk
-                .with_other_edges(self.leg.edges.clone(), self.leg.largest)
-                .map_or(After::Elsewhere, After::Instead),
-            Some(edges) if edges.seconds.is_empty() => After::End,
-            Some(_) => After::Elsewhere,
+            After::OtherEdges
+        } else {
+            After::Elsewhere
         }
     }
 
@@ -152,14 +150,14 @@ impl Pass {
                     );
                     return Some(After::Elsewhere);
                 }
-                if edge && self.leg.last_time != Some(first) {
+                if self.walk().per_page.is_some() {
+                    // With something newer before it and older behind, all of a second is on this page.
+                    self.leg.edges.retain(|second| !(first > *second && *second > last));
+                } else if edge && self.leg.last_time != Some(first) {
                     match self.leg.last_time {
                         Some(second) if self.leg.edges.len() < MOST_EDGES => self.leg.edges.push(second),
                         _ => return Some(After::Elsewhere),
                     }
-                }
-                if let Some(edges) = self.walks.first_mut().and_then(|walk| walk.edges.as_mut()) {
-                    edges.seen_on(first, last);
                 }
                 self.leg.last_time = Some(last);
                 (last < since).then_some(After::End)
