@@ -170,6 +170,33 @@ async fn a_run_that_loses_commits_counts_like_one_that_loses_none() {
 
 const READ: &str = "select coalesce(sum(rows_read), 0) from sync_runs";
 
+/// A database that is 20 ms away, there and back, gets the same rows in the same requests.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_far_away_costs_time_only() {
+    for api in Api::VERSIONS {
+        let (sim, serving) = kit(few()).await;
+        sim.clock().freeze();
+        let clean = Mirror::furnished().await;
+        let mut far = Mirror::furnished().await;
+        let proxy = far.behind_a_proxy();
+        proxy.move_away(Duration::from_millis(10));
+        let mut requests = Vec::new();
+        for mirror in [&clean, &far] {
+            sim.clear_requests();
+            let began = Instant::now();
+            mirror.sync(&serving, api).await;
+            requests.push((sim.requests().len(), began.elapsed()));
+            Judge::compare(mirror, &sim, api, Strictness::Equal).await.agrees();
+        }
+        let [(near, quick), (far, slow)] = requests[..] else { unreachable!("two mirrors") };
+        assert_eq!(near, far, "{api:?}");
+        assert!(
+            slow > quick + Duration::from_millis(200),
+            "{api:?}: nobody missed the time: {quick:?}, {slow:?}"
+        );
+    }
+}
+
 /// D-02. Nobody listens for three seconds in the middle of a full load, and again in the middle of a run over 200
 /// changes: both complete by themselves.
 #[tokio::test(flavor = "multi_thread")]

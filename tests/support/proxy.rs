@@ -3,6 +3,7 @@
 
 use super::engine::Engine;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -44,6 +45,8 @@ pub struct Proxy {
 struct Shared {
     engine: Engine,
     server: String,
+    /// How long whatever passes is under way, in microseconds.
+    delay: AtomicU64,
     seen: Mutex<Seen>,
 }
 
@@ -59,7 +62,12 @@ impl Proxy {
     pub fn new(engine: Engine, server: &str) -> Self {
         let port = bound(SocketAddr::from(([127, 0, 0, 1], 0)));
         let address = port.local_addr().expect("its address");
-        let shared = Arc::new(Shared { engine, server: server.to_owned(), seen: Mutex::default() });
+        let shared = Arc::new(Shared {
+            engine,
+            server: server.to_owned(),
+            delay: AtomicU64::new(0),
+            seen: Mutex::default(),
+        });
         let (way, watched) = watch::channel(Way::Open);
         let listener = bound(address).listen(64).expect("the port is ours");
         tokio::spawn(listen(listener, address, Arc::clone(&shared), watched));
@@ -94,6 +102,12 @@ impl Proxy {
         self.shared.seen().connections
     }
 
+    /// The server is far away: it takes so long to it, and as long back.
+    pub fn move_away(&self, distance: Duration) {
+        let micros = u64::try_from(distance.as_micros()).expect("a distance on earth");
+        self.shared.delay.store(micros, Ordering::Relaxed);
+    }
+
     /// The server is gone: nobody listens, and all connections are cut.
     pub fn close(&self) {
         self.way.send_replace(Way::Closed);
@@ -113,6 +127,13 @@ impl Proxy {
 impl Shared {
     fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
         self.seen.lock().expect("no panic while it was held")
+    }
+
+    async fn travel(&self) {
+        match self.delay.load(Ordering::Relaxed) {
+            0 => {}
+            micros => tokio::time::sleep(Duration::from_micros(micros)).await,
+        }
     }
 
     fn commit_comes_by(&self) -> Option<Cut> {
@@ -176,6 +197,7 @@ async fn forward(mut client: TcpStream, shared: Arc<Shared>, mut way: watch::Rec
             }
             read = client.read(&mut asked) => {
                 let Ok(count @ 1..) = read else { return };
+                shared.travel().await;
                 messages.bytes.extend_from_slice(&asked[..count]);
                 while let Some((message, commit)) = messages.next() {
                     let cut = if commit { shared.commit_comes_by() } else { None };
@@ -195,6 +217,7 @@ async fn forward(mut client: TcpStream, shared: Arc<Shared>, mut way: watch::Rec
             }
             read = server.read(&mut answered) => {
                 let Ok(count @ 1..) = read else { return };
+                shared.travel().await;
                 if client.write_all(&answered[..count]).await.is_err() {
                     return;
                 }
