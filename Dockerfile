@@ -45,6 +45,8 @@ USER 65532:65532
 # The only place that is written to, and only when the mirror is a SQLite file: `sqlite://kitmirror.db`, the default,
 # is here. The root may be read-only.
 WORKDIR /data
+# Making an index takes temporary files, which may be larger than what /tmp is given.
+ENV SQLITE_TMPDIR=/data
 
 # Inside a container, loopback is nobody's: set KITMIRROR_LISTEN=0.0.0.0:9420 where the status server is to be reached.
 EXPOSE 9420

@@ -2,12 +2,13 @@
 
 use crate::suite::queries::on_the_front_page;
 use crate::support::bench::{more, tags};
-use crate::support::scene::few;
+use crate::support::scene::{few, people};
 use crate::support::{Api, Bench, Binary, Database, Engine, Scene};
 use chrono::{TimeDelta, Utc};
 use futures_util::future::join_all;
 use kitmirror::error::Kind;
-use kitmirror::model::objects::TAGS;
+use kitmirror::model::objects::{self, TAGS};
+use kitmirror::replication::Whole;
 use kitmirror::simulator::{AccountPlan, NewSubscriber};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -89,6 +90,32 @@ async fn a_file_that_is_replaced_or_removed_under_a_service_is_filled_again() {
         }
     }
     running.stop("TERM").await.ended_with(0);
+}
+
+/// The index whose entries come in no order is put off until the first load is complete, also of one that was stopped in
+/// between, and of a table that somebody has emptied. Where there are rows, it stays.
+#[tokio::test]
+async fn the_index_on_addresses_is_made_when_the_first_load_is_complete() {
+    for api in Api::VERSIONS {
+        let scene = Scene::new(AccountPlan::new(6_000).tags(1), api).await;
+        let is_indexed = async |expected: i64, when: &str| {
+            let sql = "select count(*) from sqlite_schema where type = 'index' and name = 'subscribers_email_address'";
+            assert_eq!(scene.mirror.number(sql).await, expected, "{api:?}, {when}");
+        };
+        let wanted = objects::names();
+        for when in ["the first load", "a table that was emptied"] {
+            scene.sync_stopping_at(&wanted, None, people(api), 4).await;
+            is_indexed(0, when).await;
+            assert!(scene.mirror.number("select count(*) from subscribers").await > 0, "{api:?}, {when}");
+            scene.sync().await;
+            is_indexed(1, when).await;
+            scene.equals_kit().await;
+            scene.sync_stopping_at(&wanted, Some(Whole::Load), people(api), 4).await;
+            is_indexed(1, "a full load of what is there").await;
+            scene.sync().await;
+            scene.mirror.execute("delete from subscribers").await;
+        }
+    }
 }
 
 /// The README shows queries for SQLite, and everybody copies them first.

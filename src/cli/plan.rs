@@ -4,7 +4,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::sync::object_name;
+use super::sync::{object_name, whole};
 use super::{Global, Outcome};
 use crate::config::Settings;
 use crate::error::Error;
@@ -18,20 +18,24 @@ use crate::store::Store;
 
 /// Says how many requests, minutes and rows the next run will take.
 ///
-/// Planning an incremental run takes one request, since the mirror knows the rest. Planning a full load
-/// asks Kit how long the lists are: a few requests with API v4, one per list with v3.
+/// Planning an incremental run takes one request, since the mirror knows the rest. Planning a full load or
+/// a reconcile asks Kit how long the lists are: a few requests with API v4, one per list with v3.
 /// No mirror is made; requests are noted in an existing one, to count against the rate limit.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   kitmirror plan                           what `kitmirror sync` would take now
   kitmirror plan --full                    the same for `kitmirror sync --full`
+  kitmirror plan --reconcile               the same for `kitmirror sync --reconcile`
   kitmirror plan --object tag_subscriptions
   kitmirror plan --json | jq .total.requests")]
 pub struct Plan {
     /// Plan a full load
     #[arg(long)]
     full: bool,
+    /// Plan a reconcile; rows that turn out to be missing are asked for on top
+    #[arg(long)]
+    reconcile: bool,
     /// Only this object (and the list its parents are in); may be given more than once
     #[arg(long = "object", value_name = "NAME", value_parser = object_name)]
     objects: Vec<String>,
@@ -111,7 +115,7 @@ impl Plan {
             kit,
             store,
             objects: &objects,
-            full: self.full,
+            whole: whole(self.full, self.reconcile),
             overlap: time::delta(settings.overlap),
             visibility_lag: time::delta(settings.visibility_lag),
             member_recheck: time::delta(settings.member_recheck),

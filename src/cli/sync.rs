@@ -63,6 +63,15 @@ pub(super) fn object_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// What `--full` and `--reconcile` ask for; the latter is more.
+pub(super) fn whole(full: bool, reconcile: bool) -> Option<Whole> {
+    match (reconcile, full) {
+        (true, _) => Some(Whole::Reconcile),
+        (false, true) => Some(Whole::Load),
+        (false, false) => None,
+    }
+}
+
 impl Sync {
     pub(super) async fn run(self, global: &Global) -> Outcome {
         let loaded = global.settings(true)?;
@@ -70,11 +79,7 @@ impl Sync {
         let wanted = if self.objects.is_empty() { settings.objects.clone() } else { self.objects.clone() };
         let request = Request {
             objects: objects::needed_for(&wanted),
-            whole: match (self.reconcile, self.full) {
-                (true, _) => Some(Whole::Reconcile),
-                (false, true) => Some(Whole::Load),
-                (false, false) => None,
-            },
+            whole: whole(self.full, self.reconcile),
             accept_deletions: self.accept_deletions,
         };
         let signals = Signals::listen();

@@ -210,6 +210,9 @@ async fn prepare<'c>(cx: &Context<'c>, request: &Request) -> Result<Job<'c>> {
         }
         let Some(plan) = plan_object(cx, object, true).await? else { continue };
         in_turn |= plan.mode == Mode::Reconcile;
+        if plan.mode >= Mode::Full {
+            cx.store.put_off_indexes(object).await?;
+        }
         let walks = plan.endpoint.fresh.len().max(1) as u64;
         expected = expected.saturating_add(match plan.mode {
             // Those that are read as a whole tell how long they are as soon as they are begun.

@@ -61,10 +61,28 @@ pub(super) async fn read(
     if let (Err(error), None) = (closed, &tally.fatal) {
         return Err(error);
     }
+    // Who wants to stop need not wait for it: the next run makes it.
+    if (outcome.is_whole() || outcome == Outcome::Unavailable) && !cx.stop.is_requested() {
+        complete_indexes(cx, object).await;
+    }
     let report = report(plan, &tally, meter, started.elapsed());
     log(&report);
     cx.observer.object_done(&report);
     Ok((report, tally.fatal))
+}
+
+/// The rows are there, with or without an index: the next run tries again.
+async fn complete_indexes(cx: &Context<'_>, object: &'static Object) {
+    if let Err(error) = cx.store.complete_indexes(object).await {
+        tracing::warn!(
+            object.name = object.name,
+            "{} has no index on addresses yet: {}. {} SQLite keeps temporary files where the variable SQLITE_TMPDIR says. \
+             The next run tries again",
+            object.name,
+            error.one_line(),
+            error.advice()
+        );
+    }
 }
 
 /// Takes out of the tally the partitions of which only people are left whom the plain list may hide, with their states

@@ -13,6 +13,7 @@ mod forgotten;
 #[cfg(any(test, feature = "fuzzing"))]
 #[path = "../fuzzing/store.rs"]
 pub(crate) mod fuzzing;
+mod indexes;
 mod lease;
 mod meanwhile;
 mod met;
@@ -543,6 +544,42 @@ impl Store {
             })
         })
         .await
+    }
+
+    /// Rows of an object are about to be loaded: on SQLite, an index that would slow that down is dropped if there are
+    /// none yet. [`Store::complete_indexes`] makes it again.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn put_off_indexes(&self, object: &'static Object) -> Result<()> {
+        if !indexes::may_be_put_off(self.dialect, object) {
+            return Ok(());
+        }
+        self.transaction(move |connection| {
+            Box::pin(async move { indexes::put_off(connection, object).await })
+        })
+        .await
+    }
+
+    /// All rows of an object are there: the index that was put off is made, if it is missing. That reads the whole table,
+    /// and whatever else is to be written waits for it, the lease among it: should it run out meanwhile and somebody else
+    /// take it, nothing more is written here.
+    ///
+    /// # Errors
+    /// Those of the database. What has been written stands, and is as complete without the index.
+    pub async fn complete_indexes(&self, object: &'static Object) -> Result<()> {
+        if !indexes::may_be_put_off(self.dialect, object) {
+            return Ok(());
+        }
+        let look = self
+            .read(move |connection| Box::pin(async move { indexes::is_missing(connection, object).await }));
+        if !look.await? {
+            return Ok(());
+        }
+        self.renew_lease().await?;
+        self.line
+            .alone(move |connection| Box::pin(async move { indexes::make(connection, object).await }))
+            .await
     }
 
     /// All partitions of an object are complete; `began_at` is the source's clock before the first.

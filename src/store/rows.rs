@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::connection::{Connection, Then, then};
+use super::connection::{Connection, Stored, Then, Upserted, then};
 use super::forgotten;
 use crate::chaos::{Bug, planted};
 use crate::error::Result;
@@ -151,11 +151,14 @@ async fn upsert(
     rows: &[&Row],
     now: Time,
 ) -> Result<Written> {
-    let (known, gone) = count_existing(connection, object, rows).await?;
-    let changed = connection.upsert(object, present, rows, now, known).await?;
-    let inserted = (rows.len() as u64).saturating_sub(known);
-    let updated = changed.saturating_sub(inserted);
-    Ok(Written { inserted, updated, revived: gone, ..Written::default() })
+    let stored = if connection.dialect().upsert_counts() {
+        Stored::default()
+    } else {
+        count_stored(connection, object, rows).await?
+    };
+    let written = connection.upsert(object, present, rows, now, stored).await?;
+    let Upserted { inserted, updated, revived } = written;
+    Ok(Written { inserted, updated, revived, ..Written::default() })
 }
 
 /// Halves a failing statement until the rows it fails on are found, and sets those aside.
@@ -195,15 +198,11 @@ fn set_aside(object: &Object, row: &Row, reason: String) -> Quarantined {
     Quarantined { key: Some(ids.join("/")), raw: row.as_json(object), reason, row_kept: false }
 }
 
-/// How many of the rows are stored, and how many of these are marked as gone.
-async fn count_existing(
-    connection: &mut Connection,
-    object: &'static Object,
-    rows: &[&Row],
-) -> Result<(u64, u64)> {
+/// What is stored of the rows.
+async fn count_stored(connection: &mut Connection, object: &'static Object, rows: &[&Row]) -> Result<Stored> {
     let dialect = connection.dialect();
     let positions: Vec<usize> = object.key_indexes().collect();
-    let Some((last, parents)) = positions.split_last() else { return Ok((0, 0)) };
+    let Some((last, parents)) = positions.split_last() else { return Ok(Stored::default()) };
     let mut conditions = Vec::new();
     let mut values = Vec::new();
     if let (Some(parent), Some(first)) = (parents.first(), rows.first()) {
@@ -226,7 +225,7 @@ async fn count_existing(
     let count = |at| {
         found.first().and_then(|row| row.int(at)).and_then(|count| u64::try_from(count).ok()).unwrap_or(0)
     };
-    Ok((count(0), count(1)))
+    Ok(Stored { known: count(0), gone: count(1) })
 }
 
 /// Ids of the live rows of a table, ascending.

@@ -99,6 +99,16 @@ pub fn of(object: &Object) -> Table {
     }
 }
 
+/// Whether the entries of an index on these columns come in no order, however the rows do.
+pub fn is_scattered(columns: &[&str]) -> bool {
+    columns == ["email_address"]
+}
+
+/// The name of an index.
+pub fn index_name(table: &Table, columns: &[&str]) -> String {
+    format!("{}_{}", table.name, columns[0])
+}
+
 /// All tables, those of the objects first; no views.
 pub fn all() -> Vec<Table> {
     objects::ALL

@@ -1,14 +1,15 @@
 //! A server that goes away, comes back, says nothing, loses a commit, or is in somebody's way: it costs time only.
 
 use crate::ENGINE;
-use crate::support::bench::{more, tag, tags, text};
+use crate::support::bench::{membership, more, person, tag, tags, text};
 use crate::support::judge::Strictness;
 use crate::support::proxy::{Cut, Proxy};
 use crate::support::scene::{few, people};
 use crate::support::{Api, Bench, Binary, Engine, Judge, Mirror, asked, bench, kit};
 use kitmirror::error::{Error, Kind};
-use kitmirror::model::objects::{FORMS, TAGS};
+use kitmirror::model::objects::{FORMS, SUBSCRIBERS, TAG_SUBSCRIPTIONS, TAGS};
 use kitmirror::simulator::{AccountPlan, Action, Fault, Simulator};
+use kitmirror::store::Commit;
 use std::time::{Duration, Instant};
 
 /// What a mirror counts, and its one position.
@@ -194,6 +195,25 @@ async fn a_database_that_is_far_away_costs_time_only() {
             slow > quick + Duration::from_millis(200),
             "{api:?}: nobody missed the time: {quick:?}, {slow:?}"
         );
+    }
+}
+
+/// What a database that is far away costs, in the only measure that does not depend on the machine.
+#[tokio::test]
+async fn a_commit_of_a_page_asks_the_server_few_times() {
+    let (bench, proxy) = Bench::behind_a_proxy().await;
+    bench.write(tags(1..=1)).await;
+    for (page, from) in [(1, 1), (2, 1001), (3, 1)] {
+        let people = bench.commit(&SUBSCRIBERS, (from..from + 1000).map(person).collect(), more(page));
+        let members = (from..from + 1000).map(|id| membership(&TAG_SUBSCRIPTIONS, 1, id)).collect();
+        let members = bench.commit(&TAG_SUBSCRIPTIONS, members, more(page));
+        for (commit, most) in [(people, 9), (Commit { partition: "1".to_owned(), ..members }, 10)] {
+            let (object, before) = (commit.object.name, proxy.trips());
+            bench.store.commit_page(commit).await.expect("the commit is accepted");
+            let trips = proxy.trips() - before;
+            // The first one of a partition makes the row of its state, and MySQL prepares its statements.
+            assert!(page == 1 || trips <= most, "page {page} of {object} took {trips} round trips");
+        }
     }
 }
 

@@ -53,6 +53,8 @@ struct Shared {
 #[derive(Default)]
 struct Seen {
     connections: u64,
+    /// How often the server was asked something and has answered.
+    trips: u64,
     commits: u64,
     cuts: Vec<Cut>,
     plan: Option<Plan>,
@@ -100,6 +102,11 @@ impl Proxy {
     /// How many have connected so far.
     pub fn connections(&self) -> u64 {
         self.shared.seen().connections
+    }
+
+    /// How often something was said to the server, and its answer waited for.
+    pub fn trips(&self) -> u64 {
+        self.shared.seen().trips
     }
 
     /// The server is far away: it takes so long to it, and as long back.
@@ -187,6 +194,7 @@ async fn forward(mut client: TcpStream, shared: Arc<Shared>, mut way: watch::Rec
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let mut messages = Messages::new(shared.engine);
     let (mut asked, mut answered) = (vec![0; 64 << 10], vec![0; 64 << 10]);
+    let mut is_asked = false;
     loop {
         tokio::select! {
             biased;
@@ -198,6 +206,7 @@ async fn forward(mut client: TcpStream, shared: Arc<Shared>, mut way: watch::Rec
             read = client.read(&mut asked) => {
                 let Ok(count @ 1..) = read else { return };
                 shared.travel().await;
+                is_asked = true;
                 messages.bytes.extend_from_slice(&asked[..count]);
                 while let Some((message, commit)) = messages.next() {
                     let cut = if commit { shared.commit_comes_by() } else { None };
@@ -217,6 +226,7 @@ async fn forward(mut client: TcpStream, shared: Arc<Shared>, mut way: watch::Rec
             }
             read = server.read(&mut answered) => {
                 let Ok(count @ 1..) = read else { return };
+                shared.seen().trips += u64::from(std::mem::take(&mut is_asked));
                 shared.travel().await;
                 if client.write_all(&answered[..count]).await.is_err() {
                     return;

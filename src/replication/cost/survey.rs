@@ -11,7 +11,7 @@ use crate::model::{ApiVersion, Object, Paging, time};
 use crate::replication::emptied_tables;
 use crate::replication::pass::{Pass, Terms};
 use crate::replication::plan::{self, Mode, ObjectPlan, Parent, PartitionPlan, Stillness};
-use crate::store::{State, Store};
+use crate::store::{State, Store, Whole};
 
 /// What the next run over some objects is asked about.
 pub struct Survey<'s> {
@@ -21,8 +21,8 @@ pub struct Survey<'s> {
     pub store: Option<&'s Store>,
     /// The objects, in the order of running; parents are among them.
     pub objects: &'s [&'static Object],
-    /// Whether everything is to be read again.
-    pub full: bool,
+    /// Whether everything is to be read again, and what for.
+    pub whole: Option<Whole>,
     /// How far behind the watermark incremental passes begin.
     pub overlap: chrono::TimeDelta,
     /// For how long Kit's lists may not show what is there.
@@ -134,12 +134,20 @@ impl Work<'_> {
             Some(store) => store.states(object).await?,
             None => Vec::new(),
         };
-        if self.survey.full || self.emptied.contains(&object.table) {
+        let now = time::now();
+        let day_ago = now - chrono::TimeDelta::days(1);
+        let emptied = self.emptied.contains(&object.table).then_some(Whole::Load);
+        for requested in [self.survey.whole, emptied].into_iter().flatten() {
             if !states.iter().any(|state| state.partition.is_empty()) {
                 states.push(State::default());
             }
-            for whole in states.iter_mut().filter(|state| state.partition.is_empty()) {
-                whole.full_requested_at.get_or_insert_with(crate::model::time::now);
+            for state in states.iter_mut().filter(|state| state.partition.is_empty()) {
+                let requested_at = match requested {
+                    Whole::Load => &mut state.full_requested_at,
+                    Whole::Reconcile => &mut state.reconcile_requested_at,
+                };
+                // As the run will: one that was asked for long ago does not stand in for it.
+                *requested_at = requested_at.filter(|at| *at >= day_ago).or(Some(now));
             }
         }
         let parents = match object.parent() {
@@ -149,17 +157,17 @@ impl Work<'_> {
         let version = self.survey.kit.version();
         // By the counts of the last run; what has moved since is not known before the parents are listed.
         let still = Stillness {
-            now: crate::model::time::now(),
+            now: time::now(),
             visibility_lag: self.survey.visibility_lag,
             member_recheck: self.survey.member_recheck,
         };
-        let still = (version == ApiVersion::V4 && !self.survey.full).then_some(still);
+        let still = (version == ApiVersion::V4 && self.survey.whole.is_none()).then_some(still);
         Ok(plan::object(object, version, states, &parents, still))
     }
 
     async fn parents(&mut self, parent: &'static Object) -> Result<Vec<Parent>> {
         if let Some(store) = self.survey.store
-            && !self.survey.full
+            && self.survey.whole.is_none()
             && !self.lists.is_read(parent)
         {
             let stored = store.parents(parent).await?;
@@ -181,7 +189,7 @@ impl Work<'_> {
             fingerprint: &plan.fingerprint,
             overlap: self.survey.overlap,
             now: self.survey.kit.source_now(),
-            opened_at: crate::model::time::now(),
+            opened_at: time::now(),
             asked: partition.asked,
             counted: None,
         };
@@ -292,12 +300,12 @@ mod tests {
         assert!(!fits_on_a_page(301, 1000) && !fits_on_a_page(950, 1000));
     }
 
-    async fn planned(kit: &KitClient, store: Option<&Store>, full: bool) -> u64 {
+    async fn planned(kit: &KitClient, store: Option<&Store>, whole: Option<Whole>) -> u64 {
         let survey = Survey {
             kit,
             store,
             objects: &objects::ALL,
-            full,
+            whole,
             overlap: chrono::TimeDelta::hours(24),
             visibility_lag: chrono::TimeDelta::zero(),
             member_recheck: chrono::TimeDelta::hours(24),
@@ -307,7 +315,7 @@ mod tests {
         survey.run().await.unwrap().iter().map(|surveyed| surveyed.cost.requests).sum()
     }
 
-    async fn taken(kit: &KitClient, store: &Store, full: bool) -> u64 {
+    async fn taken(kit: &KitClient, store: &Store, whole: Option<Whole>) -> u64 {
         let cx = Context {
             kit,
             store,
@@ -322,7 +330,6 @@ mod tests {
             plain_lists_show_everybody: &AtomicBool::new(true),
             look_ups_left: &AtomicU64::new(0),
         };
-        let whole = full.then_some(replication::Whole::Load);
         let request = Request { whole, ..Request::of(objects::ALL.to_vec()) };
         let report = replication::run(&cx, &request).await;
         assert!(report.is_complete(), "{report:?}");
@@ -345,19 +352,21 @@ mod tests {
             let kit = KitClient::new(settings).unwrap();
             let folder = tempfile::tempdir().unwrap();
             let url = format!("sqlite://{}", folder.path().join("mirror.db").display());
-            let expected = planned(&kit, None, false).await;
+            let expected = planned(&kit, None, None).await;
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 
             let store = Store::open(&Place::of(&url, None).unwrap(), Access::Create).await.unwrap();
             store.migrate().await.unwrap();
             store.acquire_lease(&crate::store::owner()).await.unwrap().unwrap();
-            assert_eq!(taken(&kit, &store, false).await, expected, "the first load of {version}");
-            assert_eq!(planned(&kit, Some(&store), true).await, expected, "{version} with --full");
-            assert_eq!(taken(&kit, &store, true).await, expected, "the full load of {version}");
+            assert_eq!(taken(&kit, &store, None).await, expected, "the first load of {version}");
+            for whole in [Whole::Load, Whole::Reconcile] {
+                assert_eq!(planned(&kit, Some(&store), Some(whole)).await, expected, "{version}, {whole:?}");
+                assert_eq!(taken(&kit, &store, Some(whole)).await, expected, "{version}, {whole:?}");
+            }
             let before = simulator.request_count();
-            let expected = planned(&kit, Some(&store), false).await;
+            let expected = planned(&kit, Some(&store), None).await;
             assert_eq!(simulator.request_count(), before, "the mirror of {version} knows enough");
-            assert_eq!(taken(&kit, &store, false).await, expected, "what is new in {version}");
+            assert_eq!(taken(&kit, &store, None).await, expected, "what is new in {version}");
         }
     }
 }

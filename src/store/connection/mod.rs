@@ -176,22 +176,35 @@ impl Connection {
         self.script("begin a transaction", &text).await.map(|()| true)
     }
 
+    /// On Postgres, a statement with its values written into it, where that is safe.
+    fn written_out(&self, sql: &str, values: &[Value]) -> Option<String> {
+        match self.link {
+            Link::Postgres(_) => postgres::written_out(sql, values),
+            Link::Sqlite(_) | Link::Mysql(_) => None,
+        }
+    }
+
     /// Executes one statement; the number of rows it changed.
     ///
     /// # Errors
     /// Classified by [`failed`].
     pub async fn run(&mut self, what: &'static str, sql: &str, values: &[Value]) -> Result<u64> {
         let dialect = self.dialect();
+        let text = self.written_out(sql, values);
         let sql = AssertSqlSafe(&*dialect.numbered(sql));
         let done = match &mut self.link {
             Link::Sqlite(connection) => connection
                 .execute(sqlx::query_with(sql, sqlite::arguments(values)))
                 .await
                 .map(|done| done.rows_affected()),
-            Link::Postgres(connection) => connection
-                .execute(sqlx::query_with(sql, postgres::arguments(values)).persistent(false))
-                .await
-                .map(|done| done.rows_affected()),
+            Link::Postgres(connection) => match text {
+                Some(text) => connection.execute(sqlx::raw_sql(AssertSqlSafe(text))).await,
+                None => {
+                    let query = sqlx::query_with(sql, postgres::arguments(values));
+                    connection.execute(query.persistent(false)).await
+                }
+            }
+            .map(|done| done.rows_affected()),
             Link::Mysql(connection) => connection
                 .execute(sqlx::query_with(sql, mysql::arguments(values)))
                 .await
@@ -200,7 +213,8 @@ impl Connection {
         done.map_err(|error| failed(dialect, what, error))
     }
 
-    /// Writes rows by [`Dialect::upsert`]; how many were inserted or changed. `known` of them are stored already.
+    /// Writes rows by [`Dialect::upsert`]. `stored` is what is there of them already, unless the engine tells by itself:
+    /// [`Dialect::upsert_counts`].
     ///
     /// # Errors
     /// Classified by [`failed`].
@@ -210,29 +224,34 @@ impl Connection {
         present: &[usize],
         rows: &[&Row],
         now: Time,
-        known: u64,
-    ) -> Result<u64> {
+        stored: Stored,
+    ) -> Result<Upserted> {
         let dialect = self.dialect();
         let (rows, repeated) = self.filled_up(rows);
         // Kept prepared where a statement of this shape and size will come again.
         let again = dialect.statement_size(rows.len()) == rows.len()
             && (dialect == Dialect::Mysql || rows.len() == dialect.rows_per_statement());
-        let sql = dialect.upsert(object, present, rows.len(), known > 0);
+        let sql = dialect.upsert(object, present, rows.len());
         let sql = AssertSqlSafe(&*dialect.numbered(&sql));
+        let inserted = (rows.len() as u64).saturating_sub(repeated + stored.known);
         let done = match &mut self.link {
             Link::Sqlite(connection) => connection
                 .execute(sqlx::query_with(sql, sqlite::rows(present, &rows, now)).persistent(again))
                 .await
-                .map(|done| done.rows_affected()),
+                .map(|done| stored.upserted(inserted, done.rows_affected())),
             Link::Postgres(connection) => connection
-                .execute(sqlx::query_with(sql, postgres::rows(object, present, &rows, now)).persistent(false))
+                .fetch_one(
+                    sqlx::query_with(sql, postgres::rows(object, present, &rows, now)).persistent(false),
+                )
                 .await
-                .map(|done| done.rows_affected()),
+                .and_then(|row| postgres::upserted(&row)),
             Link::Mysql(connection) => connection
                 .execute(sqlx::query_with(sql, mysql::rows(present, &rows, now)).persistent(again))
                 .await
                 // One for each row that was met, and one more for each that was there and differed.
-                .map(|done| done.rows_affected().saturating_sub(known + repeated)),
+                .map(|done| {
+                    stored.upserted(inserted, done.rows_affected().saturating_sub(stored.known + repeated))
+                }),
         };
         done.map_err(|error| failed(dialect, "write rows", error))
     }
@@ -274,6 +293,7 @@ impl Connection {
     /// Classified by [`failed`].
     pub async fn rows(&mut self, what: &'static str, sql: &str, values: &[Value]) -> Result<Vec<Cells>> {
         let dialect = self.dialect();
+        let text = self.written_out(sql, values);
         let sql = AssertSqlSafe(&*dialect.numbered(sql));
         let cells = match &mut self.link {
             Link::Sqlite(connection) => {
@@ -281,8 +301,14 @@ impl Connection {
                 cells(connection.fetch_all(query).await, sqlite::cell)
             }
             Link::Postgres(connection) => {
-                let query = sqlx::query_with(sql, postgres::arguments(values)).persistent(false);
-                cells(connection.fetch_all(query).await, postgres::cell)
+                let rows = match text {
+                    Some(text) => connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(text))).await,
+                    None => {
+                        let query = sqlx::query_with(sql, postgres::arguments(values));
+                        connection.fetch_all(query.persistent(false)).await
+                    }
+                };
+                cells(rows, postgres::cell)
             }
             Link::Mysql(connection) => {
                 let query = sqlx::query_with(sql, mysql::arguments(values));
@@ -302,6 +328,32 @@ impl Connection {
         if let Err(error) = closed {
             tracing::debug!("Closing the database: {error}");
         }
+    }
+}
+
+/// What is there of some rows before they are written.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stored {
+    /// Rows that are stored.
+    pub known: u64,
+    /// Of these, rows that are marked as gone.
+    pub gone: u64,
+}
+
+/// What an upsert did.
+#[derive(Debug, Clone, Copy)]
+pub struct Upserted {
+    /// Rows that were not there before.
+    pub inserted: u64,
+    /// Rows that differed.
+    pub updated: u64,
+    /// Of these, rows that were marked as gone.
+    pub revived: u64,
+}
+
+impl Stored {
+    fn upserted(self, inserted: u64, changed: u64) -> Upserted {
+        Upserted { inserted, updated: changed.saturating_sub(inserted), revived: self.gone }
     }
 }
 

@@ -15,9 +15,9 @@ use std::time::Duration;
 use tracing::log::LevelFilter;
 
 use super::host::{self, Weakness};
-use super::{Dialect, FORGOTTEN_AFTER, lock_wait};
+use super::{Dialect, FORGOTTEN_AFTER, Upserted, lock_wait};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Object, Row, Time, Type, Value};
+use crate::model::{Object, Row, Time, Type, Value, time};
 
 /// Reads a URL. A host that is not this machine is spoken to over TLS, and its certificate checked, unless the URL says
 /// otherwise.
@@ -84,8 +84,31 @@ pub(super) fn begin(schema: Option<&str>, mode: &str) -> String {
     format!(
         "begin isolation level read committed {mode}; set local lock_timeout = {wait}; \
          set local idle_in_transaction_session_timeout = {forgotten}; set local standard_conforming_strings = on; \
+         set local datestyle = iso; set local timezone = 'UTC'; \
          set local client_min_messages = warning{path}"
     )
+}
+
+/// A statement with its values written into it, where they are numbers and times, which cannot be anything else. It goes to
+/// the server and back once; one with bound values goes twice, since no statement is kept prepared. Nothing comes back
+/// where there is text among the values: text is always bound.
+pub(super) fn written_out(sql: &str, values: &[Value]) -> Option<String> {
+    if sql.matches('?').count() != values.len() {
+        return None;
+    }
+    let mut parts = sql.split('?');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for (value, part) in values.iter().zip(parts) {
+        match value {
+            Value::Absent | Value::Null => text.push_str("null"),
+            Value::Int(number) => text.push_str(&format!("int8 '{number}'")),
+            Value::Bool(truth) => text.push_str(&format!("bool '{truth}'")),
+            Value::Time(time) => text.push_str(&format!("timestamptz '{}'", time::text(*time))),
+            Value::Text(_) | Value::Json(_) => return None,
+        }
+        text.push_str(part);
+    }
+    Some(text)
 }
 
 /// Values in their order.
@@ -152,6 +175,12 @@ fn text(value: &Value) -> Option<&str> {
     }
 }
 
+/// What the statement that writes rows says it did.
+pub(super) fn upserted(row: &PgRow) -> sqlx::Result<Upserted> {
+    let count = |at: usize| row.try_get::<i64, _>(at).map(|count| u64::try_from(count).unwrap_or(0));
+    Ok(Upserted { inserted: count(0)?, updated: count(1)?, revived: count(2)? })
+}
+
 /// Null of whatever type its place has.
 struct Nothing;
 
@@ -192,6 +221,27 @@ pub(super) fn cell(row: &PgRow, index: usize) -> sqlx::Result<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// S-11. Numbers and times stand in the statement; text is bound, whatever it is.
+    #[test]
+    fn only_numbers_and_times_are_written_into_a_statement() {
+        let sql = "update t set a = ? where b = ?";
+        let written = |a: Value, b: Value| written_out(sql, &[a, b]);
+        assert_eq!(
+            written(Value::Int(-5), Value::Bool(true)).as_deref(),
+            Some("update t set a = int8 '-5' where b = bool 'true'")
+        );
+        let at = time::parse("2026-05-01T10:00:00Z").expect("a time");
+        assert_eq!(
+            written(Value::Time(at), Value::Null).as_deref(),
+            Some("update t set a = timestamptz '2026-05-01T10:00:00.000000Z' where b = null")
+        );
+        for text in ["tags", "1", ""] {
+            assert_eq!(written(Value::Int(1), Value::Text(text.into())), None);
+            assert_eq!(written(Value::Json(text.into()), Value::Int(1)), None);
+        }
+        assert_eq!(written_out("select 'what?'", &[]), None, "a question mark of somebody's own");
+    }
 
     /// S-06. The mode that a URL leads to, and what `check` says about it.
     #[test]

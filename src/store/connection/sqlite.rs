@@ -35,8 +35,8 @@ pub(super) async fn connect(
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(lock_wait())
         .foreign_keys(false)
-        // Addresses come in no order: each commit of a first load touches pages all over their index. Larger than
-        // the defaults (2 MB, 1000 pages), these write a page once for several commits.
+        // What is new comes in the order of ids, and goes to all over the indexes. Larger than the defaults (2 MB, 1000
+        // pages), these write a page once for several commits.
         .pragma("cache_size", "-8000")
         .pragma("wal_autocheckpoint", "16000")
         // What is deleted or replaced is somebody's data: it is overwritten, at no cost that could be measured.

@@ -122,14 +122,12 @@ impl Dialect {
             let line = format!("{name} {}{key}{comment}{check}", self.declared(field));
             lines.push((line, if comments_inside { "" } else { field.about }));
         }
-        let names =
-            |names: &[&str]| names.iter().map(|name| self.quoted(name)).collect::<Vec<_>>().join(", ");
         if !single {
-            lines.push((format!("primary key ({})", names(table.key)), ""));
+            lines.push((format!("primary key ({})", self.list(table.key)), ""));
         }
         if self == Dialect::Mysql {
             for columns in table.indexes {
-                let name = self.quoted(&format!("{}_{}", table.name, columns[0]));
+                let name = self.quoted(&tables::index_name(table, columns));
                 let columns: Vec<String> = columns.iter().map(|name| self.indexed(table, name)).collect();
                 lines.push((format!("index {name} ({})", columns.join(", ")), ""));
             }
@@ -154,21 +152,30 @@ impl Dialect {
         }
         if self != Dialect::Mysql {
             for columns in table.indexes {
-                // An address may be longer than what a tree can hold; it is looked up by equality.
-                let hashed = self == Dialect::Postgres && columns == &["email_address"];
-                text.push_str(&format!(
-                    "create index {} on {}{} ({});\n",
-                    self.quoted(&format!("{}_{}", table.name, columns[0])),
-                    self.quoted(table.name),
-                    if hashed { " using hash" } else { "" },
-                    names(columns)
-                ));
+                text.push_str(&self.create_index(table, columns));
             }
         }
         if self == Dialect::Postgres {
             text.push_str(&self.comments("table", table));
         }
         text
+    }
+
+    /// The statement that creates an index of a table; MySQL's stand within that of the table.
+    pub(in crate::store) fn create_index(self, table: &Table, columns: &[&str]) -> String {
+        // An address may be longer than what a tree can hold; it is looked up by equality.
+        let hashed = self == Dialect::Postgres && columns == ["email_address"];
+        format!(
+            "create index {} on {}{} ({});\n",
+            self.quoted(&tables::index_name(table, columns)),
+            self.quoted(table.name),
+            if hashed { " using hash" } else { "" },
+            self.list(columns)
+        )
+    }
+
+    fn list(self, names: &[&str]) -> String {
+        names.iter().map(|name| self.quoted(name)).collect::<Vec<_>>().join(", ")
     }
 
     fn create_view(self, object: &Object, select: &str) -> String {

@@ -1,8 +1,8 @@
 //! Every difference of SQL text between the engines, as strings. Pure. What drivers do differently is
 //! in `connection`; `rows`, `state` and the others are written once and ask here for text.
 //!
-//! Names stand in double quotes everywhere: MySQL's sessions are set to understand that. Values are bound at
-//! `?`; [`Dialect::numbered`] turns these into what Postgres wants.
+//! Names stand in double quotes everywhere: MySQL's sessions are set to understand that. Values stand at `?`;
+//! [`Dialect::numbered`] turns these into what Postgres wants.
 
 mod create;
 mod write;
@@ -132,7 +132,7 @@ impl Dialect {
         }
     }
 
-    /// The same, this many seconds (a bound value) later.
+    /// The same, this many seconds (a value) later.
     pub(super) fn now_plus_seconds(self) -> &'static str {
         match self {
             Dialect::Sqlite => "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', ? || ' seconds')",
@@ -161,28 +161,26 @@ impl Dialect {
         }
     }
 
-    /// The condition that `column` is one of `ids`, with the values it binds.
+    /// The condition that `column` is one of `ids`, with the values it binds, if any.
     pub(super) fn is_among(self, column: &str, ids: impl Iterator<Item = i64>) -> (String, Vec<Value>) {
-        let joined = |ids: Vec<String>, open: char, close: char| {
-            vec![Value::Text(format!("{open}{}{close}", ids.join(",")).into())]
-        };
+        let ids: Vec<i64> = ids.collect();
+        let joined = || ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
         match self {
             // One text for any number of ids, so that the statement stays the same.
             Dialect::Sqlite => (
                 format!("{column} in (select value from json_each(?))"),
-                joined(ids.map(|id| id.to_string()).collect(), '[', ']'),
+                vec![Value::Text(format!("[{}]", joined()).into())],
             ),
-            Dialect::Postgres => (
-                // A join, not a condition: it is never worse than a look-up for each id.
-                format!("{column} in (select unnest(cast(cast(? as text) as bigint[])))"),
-                joined(ids.map(|id| id.to_string()).collect(), '{', '}'),
-            ),
+            // A join, not a condition, which some versions would try on each row of the table.
+            Dialect::Postgres => {
+                (format!("{column} in (select unnest(cast('{{{}}}' as bigint[])))", joined()), Vec::new())
+            }
             // A list that is unpacked by the server is not looked up in the index by all versions.
             Dialect::Mysql => {
-                let mut ids: Vec<Value> = ids.map(Value::Int).collect();
-                let Some(last) = ids.last().cloned() else { return ("false".to_owned(), ids) };
-                ids.resize(self.statement_size(ids.len()), last);
-                (format!("{column} in ({})", vec!["?"; ids.len()].join(",")), ids)
+                let Some(last) = ids.last().copied() else { return ("false".to_owned(), Vec::new()) };
+                let size = self.statement_size(ids.len());
+                let filled = ids.into_iter().chain(std::iter::repeat(last)).take(size);
+                (format!("{column} in ({})", vec!["?"; size].join(",")), filled.map(Value::Int).collect())
             }
         }
     }
@@ -295,7 +293,7 @@ mod tests {
         for dialect in Dialect::ALL {
             for object in objects::ALL.iter().filter(|object| !object.is_view()) {
                 let all: Vec<usize> = (0..=object.columns.len()).collect();
-                let sql = dialect.upsert(object, &all, 1, true);
+                let sql = dialect.upsert(object, &all, 1);
                 let marks = sql.matches('?').count();
                 assert_eq!(marks, if dialect == Dialect::Postgres { all.len() + 1 } else { all.len() + 2 });
             }

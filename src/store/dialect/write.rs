@@ -13,17 +13,22 @@ impl Dialect {
     /// Inserts `rows` rows or updates the stored ones where something differs: a row that is the same
     /// is not written, so that `_synced_at` tells the truth and no log volume arises. `present` are
     /// the positions of the columns that the records have, that of `_extra` behind all others; the others keep what is
-    /// stored. `known` says that some of the rows are stored already.
+    /// stored.
     ///
     /// The values are those of the present columns, then the time. SQLite and MySQL take them row by
     /// row with the time twice; Postgres takes an array for each column, then the time once.
-    pub fn upsert(self, object: &Object, present: &[usize], rows: usize, known: bool) -> String {
+    pub fn upsert(self, object: &Object, present: &[usize], rows: usize) -> String {
         let parts: Vec<Part> = present.iter().map(|at| object.cell(*at)).collect();
         match self {
             Dialect::Sqlite => sqlite(object, &parts, rows),
-            Dialect::Postgres => postgres(object, &parts, known),
+            Dialect::Postgres => postgres(object, &parts),
             Dialect::Mysql => mysql(object, &parts, rows),
         }
+    }
+
+    /// Whether an upsert tells by itself how many rows were there before.
+    pub(in crate::store) fn upsert_counts(self) -> bool {
+        self == Dialect::Postgres
     }
 
     /// Inserts one row, or, where the key is taken, updates the columns in `updated`: none of them means that what is
@@ -113,10 +118,11 @@ fn sqlite(object: &Object, parts: &[Part], rows: usize) -> String {
     )
 }
 
-/// Arrays instead of rows: one text and one plan for any number of rows, and no limit of parameters. Where rows are
-/// known, those that are the same are left out before the insert: a conflict alone would lock every one of
-/// them, which is written to the log.
-fn postgres(object: &Object, parts: &[Part], known: bool) -> String {
+/// Arrays instead of rows: one text and one plan for any number of rows, and no limit of parameters. Rows that are stored
+/// and the same are left out before the insert: a conflict alone would lock every one of them, which is written to the
+/// log. What is left tells how many rows are new, how many differ, and how many of these were marked as gone. The limit
+/// makes it a look-up for each row: a planner that has no statistics yet would read the whole table for each page.
+fn postgres(object: &Object, parts: &[Part]) -> String {
     let array = |kind: Type| match kind {
         Type::Id | Type::Int => "bigint[]",
         Type::Bool => "boolean[]",
@@ -132,42 +138,42 @@ fn postgres(object: &Object, parts: &[Part], known: bool) -> String {
             _ => format!("a.{}", quoted(name)),
         })
         .collect();
-    let filter = if known {
-        let same: Vec<String> = changing(object, parts)
-            .map(|(name, _)| format!("s.{0} is not distinct from n.{0}", quoted(name)))
+    let is_it: Vec<String> = object.key.iter().map(|name| format!("t.{0} = n.{0}", quoted(name))).collect();
+    let compared: Vec<String> =
+        changing(object, parts).map(|(name, _)| *name).chain(["_deleted_at"]).map(quoted).collect();
+    let differs = |stored: &str, new: &str| {
+        let differs: Vec<String> = changing(object, parts)
+            .map(|(name, _)| format!("{stored}.{0} is distinct from {new}.{0}", quoted(name)))
+            .chain([format!("{stored}.\"_deleted_at\" is not null")])
             .collect();
-        let is_it: Vec<String> =
-            object.key.iter().map(|name| format!("s.{0} = n.{0}", quoted(name))).collect();
-        format!(
-            " where not exists (select from {} s where {} and {} and s.\"_deleted_at\" is null)",
-            quoted(object.table),
-            is_it.join(" and "),
-            same.join(" and ")
-        )
-    } else {
-        String::new()
+        differs.join(" or ")
     };
     let set: Vec<String> = changing(object, parts)
         .map(|(name, _)| *name)
         .chain(["_synced_at"])
         .map(|name| format!("{0} = excluded.{0}", quoted(name)))
         .collect();
-    let differs: Vec<String> = changing(object, parts)
-        .map(|(name, _)| format!("t.{0} is distinct from excluded.{0}", quoted(name)))
-        .collect();
     format!(
-        "insert into {table} as t ({names}) select n.*, b.at, b.at from \
-         (select {selected} from unnest({arrays}) as a ({columns}) offset 0) n, \
-         (select cast(? as timestamp with time zone) as at) b{filter} \
-         on conflict ({keys}) do update set {set}, \"_deleted_at\" = null where {differs} or t.\"_deleted_at\" is not null",
+        "with c as materialized (\
+         select n.*, s.is_known is true as is_known, s.\"_deleted_at\" is not null as is_back from \
+         (select {selected} from unnest({arrays}) as a ({columns}) offset 0) n \
+         left join lateral (select true as is_known, {compared} from {table} t where {is_it} limit 1) s on true \
+         where s.is_known is null or {differs_from_stored}), \
+         w as (insert into {table} as t ({names}) select {columns}, b.at, b.at from c, \
+         (select cast(? as timestamp with time zone) as at) b \
+         on conflict ({keys}) do update set {set}, \"_deleted_at\" = null where {differs_from_conflicting}) \
+         select count(*) filter (where not is_known), count(*) filter (where is_known), count(*) filter (where is_back) from c",
+        compared = compared.join(", "),
         table = quoted(object.table),
         names = names(parts),
         selected = selected.join(", "),
         arrays = arrays.join(", "),
         columns = columns.join(", "),
+        is_it = is_it.join(" and "),
+        differs_from_stored = differs("s", "n"),
         keys = keys(object),
         set = set.join(", "),
-        differs = differs.join(" or "),
+        differs_from_conflicting = differs("t", "excluded"),
     )
 }
 
@@ -223,7 +229,7 @@ mod tests {
     #[test]
     fn texts_are_compared_to_the_byte_json_is_cast_and_keys_are_never_set() {
         let present: Vec<usize> = (0..SUBSCRIBERS.columns.len()).collect();
-        let upsert = |dialect: Dialect| dialect.upsert(&SUBSCRIBERS, &present, 1, true);
+        let upsert = |dialect: Dialect| dialect.upsert(&SUBSCRIBERS, &present, 1);
         let mysql = upsert(Dialect::Mysql);
         assert!(
             mysql.contains(r#"cast("subscribers"."state" as binary) <=> cast(values("state") as binary)"#)
