@@ -1,7 +1,7 @@
 //! The index whose entries come in no order: each commit of a first load touches pages all over it. On SQLite, where
 //! that is most of what such a load writes, it is put off until the load is complete.
 
-use super::connection::Connection;
+use super::connection::{Connection, SQLITE_CACHE};
 use super::dialect::Dialect;
 use super::rows;
 use super::state::text;
@@ -35,7 +35,12 @@ pub(super) async fn is_missing(connection: &mut Connection, object: &Object) -> 
 pub(super) async fn make(connection: &mut Connection, object: &Object) -> Result<()> {
     let Some((name, create)) = put_off_of(connection.dialect(), object) else { return Ok(()) };
     tracing::info!("Making the index {name}");
-    connection.script("make an index", &create).await
+    // SQLite sorts as much at once as it may keep of the file in memory.
+    connection.script("sort in little memory", "pragma cache_size = -2000").await?;
+    let made = connection.script("make an index", &create).await;
+    let whole = format!("pragma cache_size = {SQLITE_CACHE}");
+    let restored = connection.script("set the size of the cache", &whole).await;
+    made.and(restored)
 }
 
 /// The name of the index that is put off, and the statement that makes it.

@@ -10,6 +10,7 @@ mod sqlite;
 
 pub(super) use failure::{Then, failed, then, unanswered};
 pub use place::{FileId, Place};
+pub use sqlite::CACHE as SQLITE_CACHE;
 
 use sqlx::mysql::MySqlConnection;
 use sqlx::postgres::PgConnection;

@@ -12,6 +12,9 @@ use super::{Access, STATEMENTS_KEPT, lock_wait};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Row, Time, Value, time};
 
+/// How much of the file is kept in memory, as SQLite wants it: KiB, below zero.
+pub const CACHE: &str = "-8000";
+
 /// Reads a URL.
 pub(super) fn options(url: &str) -> Result<SqliteConnectOptions> {
     SqliteConnectOptions::from_str(url).map_err(|_| {
@@ -37,7 +40,7 @@ pub(super) async fn connect(
         .foreign_keys(false)
         // What is new comes in the order of ids, and goes to all over the indexes. Larger than the defaults (2 MB, 1000
         // pages), these write a page once for several commits.
-        .pragma("cache_size", "-8000")
+        .pragma("cache_size", CACHE)
         .pragma("wal_autocheckpoint", "16000")
         // What is deleted or replaced is somebody's data: it is overwritten, at no cost that could be measured.
         .pragma("secure_delete", "on")
