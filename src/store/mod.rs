@@ -552,11 +552,10 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn put_off_indexes(&self, object: &'static Object) -> Result<()> {
-        if !indexes::may_be_put_off(self.dialect, object) {
-            return Ok(());
-        }
+        let Some(index) = indexes::of(self.dialect, object) else { return Ok(()) };
         self.transaction(move |connection| {
-            Box::pin(async move { indexes::put_off(connection, object).await })
+            let index = index.clone();
+            Box::pin(async move { index.begin(connection, object).await })
         })
         .await
     }
@@ -568,18 +567,17 @@ impl Store {
     /// # Errors
     /// Those of the database. What has been written stands, and is as complete without the index.
     pub async fn complete_indexes(&self, object: &'static Object) -> Result<()> {
-        if !indexes::may_be_put_off(self.dialect, object) {
-            return Ok(());
-        }
-        let look = self
-            .read(move |connection| Box::pin(async move { indexes::is_missing(connection, object).await }));
-        if !look.await? {
+        let Some(index) = indexes::of(self.dialect, object) else { return Ok(()) };
+        let looked_for = index.clone();
+        let is_missing = self.read(move |connection| {
+            let index = looked_for.clone();
+            Box::pin(async move { index.is_missing(connection).await })
+        });
+        if !is_missing.await? {
             return Ok(());
         }
         self.renew_lease().await?;
-        self.line
-            .alone(move |connection| Box::pin(async move { indexes::make(connection, object).await }))
-            .await
+        self.line.alone(move |connection| Box::pin(async move { index.make(connection).await })).await
     }
 
     /// All partitions of an object are complete; `began_at` is the source's clock before the first.
