@@ -59,6 +59,8 @@ pub enum Kind {
     LeaseLost,
     /// A signal asked us to stop before the work was complete.
     Stopped,
+    /// The system gives this process too few files or threads, or too little memory.
+    SystemRefused,
     /// A broken invariant of ours.
     Internal,
 }
@@ -202,6 +204,12 @@ impl Kind {
                 "This one was paused or cut off for too long; the other one goes on. Nothing was lost.",
             ),
             Kind::Stopped => policy(130, false, "Run it again; `kitmirror sync` resumes where it stopped."),
+            Kind::SystemRefused => policy(
+                1,
+                false,
+                "Give it more of them, 64 open files at least (`ulimit -n`, `-u` and `-v`; the limits of the service or \
+                 container), then run it again.",
+            ),
             Kind::Internal => {
                 policy(1, false, "This is a bug in kitmirror: please report it with this message.")
             }
@@ -235,6 +243,7 @@ impl Kind {
             Kind::LeaseHeld => "lease_held",
             Kind::LeaseLost => "lease_lost",
             Kind::Stopped => "stopped",
+            Kind::SystemRefused => "system_refused",
             Kind::Internal => "internal",
         }
     }

@@ -114,7 +114,8 @@ pub fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::error(&Error::new(Kind::Internal, "could not start: the system gives this process no threads or files (see ulimit -u and ulimit -n; 64 files are enough)").because(error));
+            let what = "could not start: the system gives this process no threads or files";
+            output::error(&Error::new(Kind::SystemRefused, what).because(error));
             output::flush();
             return ExitCode::from(1);
         }

@@ -1,5 +1,6 @@
 //! The way to stdout and stderr. What is written waits in a queue, in order, for a thread of its own: whoever logs is
 //! never held up by a reader that is slow, stopped or gone, and the end of the program by a few seconds at most.
+//! Where the system gives no such thread, everybody writes, and waits for the reader.
 //!
 //! `tracing-appender` has such a queue for log lines. It prints to stdout, into the results, when the queue is full at
 //! the end; it counts what it dropped and does not say so; and messages that must not be dropped would need a second
@@ -57,6 +58,8 @@ thread_local! {
 pub(super) struct Stream {
     shared: Arc<Shared>,
     patience: Duration,
+    /// Whether a thread takes from the queue.
+    has_writer: bool,
 }
 
 struct Shared {
@@ -118,16 +121,22 @@ impl Stream {
         let shared =
             Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), write: Box::new(write) });
         let writer = Arc::clone(&shared);
-        std::thread::spawn(move || {
+        // Not `thread::spawn`: its panic would be told here, in the stream that is about to be made.
+        let started = std::thread::Builder::new().name("output".to_owned()).spawn(move || {
             IS_WRITER.set(true);
             writer.run(&tell_lost);
         });
-        Stream { shared, patience }
+        Stream { shared, patience, has_writer: started.is_ok() }
+    }
+
+    /// Whether this thread writes without a queue: the one behind it does, and all where there is none.
+    fn writes_here(&self) -> bool {
+        !self.has_writer || IS_WRITER.get()
     }
 
     /// Adds a line, or loses it where there is no room. Never waits.
     fn log(&self, line: &[u8]) {
-        if IS_WRITER.get() {
+        if self.writes_here() {
             return (self.shared.write)(line);
         }
         let mut state = self.shared.state();
@@ -141,7 +150,7 @@ impl Stream {
 
     /// Adds text that must not be lost; waits for room as long as the reader takes anything.
     pub(super) fn tell(&self, text: &[u8]) {
-        if IS_WRITER.get() {
+        if self.writes_here() {
             return (self.shared.write)(text);
         }
         let mut state = self.wait_while(|state| !state.has_room(text));
@@ -155,7 +164,7 @@ impl Stream {
 
     /// Waits until everything is written, as long as the reader takes anything.
     pub(super) fn flush(&self) {
-        if !IS_WRITER.get() {
+        if !self.writes_here() {
             drop(self.wait_while(|state| state.writing || !state.waiting.is_empty() || state.untold > 0));
         }
     }
@@ -356,5 +365,16 @@ mod tests {
         stream.tell(b"the last word");
         stream.flush();
         assert_eq!(reader.read().last().unwrap(), "the last word");
+    }
+    /// K-05.
+    #[test]
+    fn without_a_thread_that_writes_everybody_does() {
+        let reader = Reader::default();
+        reader.go_on();
+        let stream = Stream { has_writer: false, ..stream(&reader) };
+        stream.log(b"a line");
+        stream.tell(b"a message");
+        stream.flush();
+        assert_eq!(reader.read(), ["a line", "a message"]);
     }
 }

@@ -51,7 +51,11 @@ impl Remedy {
             Kind::DatabaseUnavailable | Kind::NoMirror => Remedy::AskDatabase(LONGEST_AWAY),
             Kind::DatabaseRefused => Remedy::AskDatabase(LONGEST_REFUSED),
             Kind::LeaseHeld | Kind::LeaseLost => Remedy::StandBy,
-            Kind::SchemaMismatch | Kind::SchemaNewer | Kind::Stopped | Kind::Internal => Remedy::End,
+            Kind::SchemaMismatch
+            | Kind::SchemaNewer
+            | Kind::Stopped
+            | Kind::SystemRefused
+            | Kind::Internal => Remedy::End,
         }
     }
 }

@@ -41,7 +41,8 @@ async fn it_needs_no_place_to_write_to_but_its_database() {
 async fn too_little_of_everything_costs_a_run_and_no_row() {
     // Descriptors, and KiB of address space; a program that starts takes about 9 of the ones, and more of the others.
     let limits = ["ulimit -n 8", "ulimit -n 10", "ulimit -n 12", "ulimit -n 16", "ulimit -n 64"];
-    let memory = ["ulimit -v 20000", "ulimit -v 60000", "ulimit -v 100000", "ulimit -v 200000"];
+    let memory =
+        ["ulimit -v 20000", "ulimit -v 60000", "ulimit -v 90000", "ulimit -v 110000", "ulimit -v 200000"];
     join_all(limits.into_iter().chain(memory).map(|limit| async move {
         let (sim, serving) = kit(few()).await;
         let mirror = Mirror::new().await;
