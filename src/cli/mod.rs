@@ -115,9 +115,9 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             let what = "could not start: the system gives this process no threads or files";
-            output::error(&Error::new(Kind::SystemRefused, what).because(error));
+            let code = told(&Error::new(Kind::SystemRefused, what).because(error));
             output::flush();
-            return ExitCode::from(1);
+            return ExitCode::from(code);
         }
     };
     let code = runtime.block_on(cli.run());
@@ -160,12 +160,15 @@ impl Cli {
         match result {
             Ok(code) => code,
             Err(Failed::Told(code)) => code,
-            Err(Failed::Error(error)) => {
-                output::error(&error);
-                error.kind().policy().exit_code
-            }
+            Err(Failed::Error(error)) => told(&error),
         }
     }
+}
+
+/// Shows what ended a command; with the exit code that says so.
+fn told(error: &Error) -> u8 {
+    output::error(error);
+    error.kind().policy().exit_code
 }
 
 /// Why a command ended early.

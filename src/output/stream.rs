@@ -366,6 +366,7 @@ mod tests {
         stream.flush();
         assert_eq!(reader.read().last().unwrap(), "the last word");
     }
+
     /// K-05.
     #[test]
     fn without_a_thread_that_writes_everybody_does() {

@@ -42,6 +42,9 @@ async fn is_there(mirror: &Mirror, id: i64) -> bool {
         && mirror.number(&format!("select count(*) from subscribers where id = {id}")).await == 1
 }
 
+/// As long as a service may wait for the limit: what those who were killed had entered ahead counts as sent for a minute.
+const A_WINDOW_LONG: Duration = Duration::from_secs(90);
+
 /// Waits until that person is in the mirror.
 async fn arrives(mirror: &Mirror, id: i64) {
     waited_for(Duration::from_secs(30), "the new subscriber is not in the mirror", async || {
@@ -52,7 +55,7 @@ async fn arrives(mirror: &Mirror, id: i64) {
 
 /// Waits until all objects have been read to their end.
 async fn is_loaded(mirror: &Mirror) {
-    waited_for(Duration::from_secs(30), "the mirror is not loaded", async || {
+    waited_for(A_WINDOW_LONG, "the mirror is not loaded", async || {
         mirror.relations().await.iter().any(|name| name == "sync_status")
             && mirror.number("select count(*) from sync_status where state = 'ok'").await == 10
     })
@@ -490,8 +493,7 @@ async fn twenty_restarts_keep_the_rate_and_make_progress() {
 async fn asked_again(sim: &Simulator, path: &str) {
     let count = || sim.requests().iter().filter(|one| one.path == path).count();
     let before = count();
-    // A window long: what those who were killed had entered ahead counts as sent.
-    waited_for(Duration::from_secs(90), "nobody asks", async || count() > before).await;
+    waited_for(A_WINDOW_LONG, "nobody asks", async || count() > before).await;
 }
 
 /// A monitor on loopback that counts the calls it gets and answers with a status.
