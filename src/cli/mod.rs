@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::panic::PanicHookInfo;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tokio::runtime::Builder;
 
 use crate::config::{Environment, Input, Loaded, LogFormat, LogLevel, load};
 use crate::error::{Error, Kind, Result};
@@ -110,21 +111,29 @@ enum Command {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Without a file the runtime is not built. Without a thread its building panics, and would wait for threads that never
+    // began if it were unwound.
+    std::panic::set_hook(Box::new(|_| cannot_start(refused())));
+    let built = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = built.unwrap_or_else(|error| cannot_start(refused().because(error)));
     std::panic::set_hook(Box::new(tell_of_panic));
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            let what = "could not start: the system gives this process no threads or files";
-            let code = told(&Error::new(Kind::SystemRefused, what).because(error));
-            output::flush();
-            return ExitCode::from(code);
-        }
-    };
     let code = runtime.block_on(cli.run());
     // Blocking look-ups of names may still be waiting; nobody needs their answers.
     runtime.shutdown_background();
     output::flush();
     ExitCode::from(code)
+}
+
+/// The system does not give us what we start with.
+fn refused() -> Error {
+    Error::new(Kind::SystemRefused, "could not start: the system gives this process no threads or files")
+}
+
+/// Tells why and ends the process.
+fn cannot_start(error: Error) -> ! {
+    let code = told(&error);
+    output::flush();
+    std::process::exit(code.into())
 }
 
 /// Tells of a panic in the way of all other messages, which a full pipe does not hold up.

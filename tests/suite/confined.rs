@@ -41,15 +41,16 @@ async fn it_needs_no_place_to_write_to_but_its_database() {
 async fn too_little_of_everything_costs_a_run_and_no_row() {
     // Descriptors, and KiB of address space; a program that starts takes about 9 of the ones, and more of the others.
     let limits = ["ulimit -n 8", "ulimit -n 10", "ulimit -n 12", "ulimit -n 16", "ulimit -n 64"];
-    let memory =
-        ["ulimit -v 20000", "ulimit -v 60000", "ulimit -v 90000", "ulimit -v 110000", "ulimit -v 200000"];
-    join_all(limits.into_iter().chain(memory).map(|limit| async move {
+    let memory = [20_000, 26_000, 28_000, 30_000, 32_000, 60_000, 90_000, 110_000, 200_000];
+    let memory = memory.map(|kib| format!("ulimit -v {kib}"));
+    join_all(limits.map(str::to_owned).into_iter().chain(memory).map(|limit| async move {
         let (sim, serving) = kit(few()).await;
         let mirror = Mirror::new().await;
         let binary = Binary::of(&mirror, &serving, Api::V4);
-        let ran = binary.start_after(limit, &["sync"]).end().await;
+        let ran = binary.start_after(&limit, &["sync"]).end().await;
         let died = ran.code < 0 || ran.code > 100;
         assert!(ran.code == 0 || died || !ran.stderr.is_empty(), "{limit}: {}", ran.code);
+        assert!(!ran.stderr.contains("a bug in kitmirror"), "{limit}: {}", ran.stderr);
         if ran.code == 0 {
             Judge::compare(&mirror, &sim, Api::V4, Strictness::Equal).await.agrees();
         }
