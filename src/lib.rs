@@ -41,8 +41,9 @@
 //!
 //! Pages are read while a commit is made, so that neither Kit waits for the database nor the database for Kit: small
 //! pages are joined to about a thousand rows a commit, and to two thousand where the database is slow. Lists are read side
-//! by side, as many as it takes to reach Kit's limit although an answer takes a second; objects that hang on each other
-//! are read one after the other (`replication::families`). No transaction is open while a request is under way.
+//! by side, as many as it takes to reach Kit's limit although an answer takes a second; people, on v4, from both ends of
+//! their list at once, until they meet (`pass::far`); objects that hang on each other are read one after the other
+//! (`replication::families`). No transaction is open while a request is under way.
 //!
 //! # What is guaranteed, and why
 //!

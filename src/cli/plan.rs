@@ -160,7 +160,7 @@ impl Planned {
         lines
     }
 
-    /// As long as the limit takes, or the longest list, whose pages come one after the other, whichever is longer.
+    /// As long as the limit takes, or the longest list, each of whose pages names the next, whichever is longer.
     fn seconds(&self) -> u64 {
         let longest = self.objects.iter().map(|object| object.longest).max().unwrap_or(0);
         let one_by_one = self.answer.as_secs_f64() * longest as f64;

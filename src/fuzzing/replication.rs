@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::pass::{Pass, Seen, Terms, Turn};
+use super::pass::{End, Pass, Seen, Terms, Turn};
 use super::plan::Mode;
 use crate::error::{Error, Kind};
 use crate::fuzzing::Bytes;
@@ -27,6 +27,8 @@ struct Answer {
     records: Vec<String>,
     known: Option<usize>,
     others: bool,
+    /// It is that to the far end, where that is asked.
+    far: bool,
     /// Kit does not accept the place instead.
     refused: bool,
     /// The process dies behind it.
@@ -88,8 +90,13 @@ pub fn pagination(data: &[u8]) {
             }
             continue;
         }
+        let end = if answer.far && pass.wants(End::Far, 1) { End::Far } else { End::Near };
         pages += 1;
         assert!(pages <= 2 * 2 * WALKS * PAGES_OF_A_WALK, "{} does not come to an end", pass.request().path);
+        if answer.refused && end == End::Far {
+            pass.give_up_far();
+            continue;
+        }
         if answer.refused {
             let refusal = Error::new(Kind::SourceBadRequest, "400");
             match pass.restart(refusal) {
@@ -97,8 +104,7 @@ pub fn pagination(data: &[u8]) {
                 Err(_) => return,
             }
         }
-        let request = pass.request();
-        assert_eq!(request.paging, endpoint.paging);
+        assert_eq!(pass.request_at(end).paging, endpoint.paging);
         let batch = mapping.rows(answer.records.iter().map(String::as_str));
         let turn = Turn {
             following: &answer.following,
@@ -108,7 +114,11 @@ pub fn pagination(data: &[u8]) {
             batch: &batch,
             seen: Seen { known: answer.known, others: answer.others },
         };
-        let Ok(progress) = pass.absorb(&turn) else { return };
+        let progress = match end {
+            End::Near => pass.absorb(&turn),
+            End::Far => Ok(pass.absorb_far(&turn)),
+        };
+        let Ok(progress) = progress else { return };
         first_clock.get_or_insert(answer.served_at);
         match progress {
             Progress::Done { .. } => {
@@ -117,11 +127,14 @@ pub fn pagination(data: &[u8]) {
             Progress::More { checkpoint } if answer.death && deaths == 0 => {
                 deaths += 1;
                 state.get_or_insert_default().checkpoint = Some(checkpoint);
-                let was = pass.is_walked().then_some(()).map_or_else(|| Some(pass.request()), |()| None);
+                let places = |pass: &Pass| {
+                    (!pass.is_walked()).then(|| [End::Near, End::Far].map(|end| pass.request_at(end)))
+                };
+                let was = places(&pass);
                 terms.now = answer.served_at;
                 pass = Pass::open(&terms, state.as_ref());
                 assert!(pass.is_resumed(), "a checkpoint of this moment is good");
-                assert_eq!(was, (!pass.is_walked()).then(|| pass.request()), "it goes on where it was");
+                assert_eq!(was, places(&pass), "it goes on where it was");
             }
             Progress::More { .. } => {}
         }
@@ -146,7 +159,8 @@ fn answer(
     let says = bytes.byte();
     let says = |bit: u8| says >> bit & 1 == 1;
     // Clocks of servers behind one name disagree, and go back.
-    *clock += TimeDelta::seconds(i64::from(bytes.byte().cast_signed()));
+    let tick = bytes.byte();
+    *clock += TimeDelta::seconds(i64::from(tick.cast_signed()));
     let following = match paging {
         Paging::Single => Following::Whole,
         Paging::Numbered { totals: false } => Following::Numbered { total_pages: None },
@@ -169,7 +183,8 @@ fn answer(
         .collect();
     let known = says(3).then(|| if says(4) { count } else { 0 });
     let (refused, death) = (says(5) && bytes.one_in(8), says(6) && bytes.one_in(4));
-    Answer { following, total, served_at: *clock, records, known, others: says(7), refused, death }
+    let far = tick & 1 == 1;
+    Answer { following, total, served_at: *clock, records, known, others: says(7), far, refused, death }
 }
 
 fn record(object: &Object, version: ApiVersion, id: u8, at: Time) -> String {

@@ -137,6 +137,11 @@ impl Batch {
         self.read += next.read;
     }
 
+    /// Ids of the rows within their partition, in their order.
+    pub fn ids(&self, object: &Object) -> impl Iterator<Item = i64> {
+        self.rows.iter().filter_map(|row| row.key(object).last().copied())
+    }
+
     /// Records lost to quarantine.
     pub fn lost(&self) -> usize {
         self.quarantined.iter().filter(|note| !note.row_kept).count()

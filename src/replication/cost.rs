@@ -13,6 +13,8 @@ use serde::Serialize;
 use std::iter::Sum;
 use std::ops::Add;
 
+use super::pass::requests_to_meet;
+use super::walk::Walk;
 use crate::kit::departures;
 use crate::model::{Endpoint, Fresh, Paging, V3_PER_PAGE};
 
@@ -61,7 +63,12 @@ impl Sum for Cost {
 
 /// Requests for all of a list that holds `rows`.
 pub fn whole(endpoint: &Endpoint, rows: u64) -> u64 {
-    pages(endpoint.paging, rows) + if endpoint.detail.is_some() { rows } else { 0 }
+    let details = if endpoint.detail.is_some() { rows } else { 0 };
+    let to_meet = match Walk::whole(endpoint).turned() {
+        Some(_) => requests_to_meet(rows, per_page(endpoint.paging)),
+        None => 0,
+    };
+    pages(endpoint.paging, rows) + details + to_meet
 }
 
 /// Requests for what is new in a list that holds `rows`, of which `again` lie within the overlap. Stubs

@@ -1,11 +1,13 @@
 //! The loop over the pages of one partition, readable from top to bottom.
 
+use futures_util::FutureExt as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tracing::Instrument as _;
 
-use super::fetch::{Answer, fetch};
+use super::asked::{Answered, Asked};
+use super::fetch::fetch;
 use super::gathered::{Gathered, UnderWay};
-use super::pass::{Pass, Seen, Terms, Turn};
+use super::pass::{End, Pass, Seen, Terms, Turn};
 use super::permits::Permits;
 use super::plan::{ObjectPlan, PartitionPlan};
 use super::progress::Observer;
@@ -109,7 +111,7 @@ pub async fn extract(
         brought: Brought::default(),
         unwritten: true,
         under_way: None,
-        asked: 0,
+        pages: 0,
         meanwhile: cx.store.meanwhile(),
         stored: None,
         unknown: 0,
@@ -132,9 +134,9 @@ pub(super) struct Reading<'r> {
     pub(super) run: i64,
     pub(super) meter: &'r Meter,
     pub(super) brought: Brought,
-    /// Pages asked for.
-    asked: u64,
-    /// From before the last of them was.
+    /// How many pages were asked for.
+    pages: u64,
+    /// From before the one that came last was.
     meanwhile: Meanwhile,
     /// Nothing of the pass is committed, or being committed.
     pub(super) unwritten: bool,
@@ -157,6 +159,7 @@ impl<'r> Reading<'r> {
         }
         let mapping = Mapping::new(terms.object, terms.endpoint, terms.version, terms.partition);
         let mut gathered = Gathered::nothing();
+        let mut asked = Asked::default();
         loop {
             if pass.only_hidden_left()
                 && let Some(ended) = self.leave_hidden(&mut pass, &mut gathered).await?
@@ -169,9 +172,13 @@ impl<'r> Reading<'r> {
                     None => continue,
                 }
             }
-            let page = match self.following(&pass, &mut gathered).await? {
+            let Answered { end, answer, meanwhile } =
+                self.following(&pass, &mut asked, &mut gathered).await?;
+            self.meanwhile = meanwhile;
+            let page = match answer {
                 Ok(Some(page)) => page,
                 Ok(None) => {
+                    asked.forget();
                     // What a slow database had no time for is read again by the next run: a stop is not to wait for it.
                     match &self.under_way {
                         Some(_) => self.settle().await?,
@@ -179,7 +186,14 @@ impl<'r> Reading<'r> {
                     }
                     return Ok(Ended::Stopped);
                 }
+                // If it is about more than the far end, the near one meets it as well.
+                Err(error) if end == End::Far => {
+                    tracing::debug!("The far end fails: {}", error.one_line());
+                    pass.give_up_far();
+                    continue;
+                }
                 Err(error) => {
+                    asked.forget();
                     // What is read is not thrown away because the following page failed.
                     self.commit(&pass, &mut gathered).await?;
                     if matches!(error.kind(), Kind::SourceBadRequest | Kind::SourceNotFound) {
@@ -191,6 +205,11 @@ impl<'r> Reading<'r> {
             };
             let batch = mapping.rows(page.records());
             if let Err(error) = refuse_drift(&batch) {
+                if end == End::Far {
+                    pass.give_up_far();
+                    continue;
+                }
+                asked.forget();
                 self.commit(&pass, &mut gathered).await?;
                 let notes = batch.quarantined.iter().take(DRIFT_NOTED).cloned().collect();
                 self.cx.store.set_aside(self.plan.object, &self.partition.partition, notes).await?;
@@ -211,8 +230,12 @@ impl<'r> Reading<'r> {
             if pass.shows_its_length() {
                 self.cx.needs(page.others());
             }
-            let progress = pass.absorb(&turn)?;
+            let progress = match end {
+                End::Near => pass.absorb(&turn)?,
+                End::Far => pass.absorb_far(&turn),
+            };
             drop(page);
+            asked.only_for(&pass);
             let complete = matches!(progress, Progress::Done { .. });
             gathered.add(batch, progress, self.meanwhile.clone());
             if complete {
@@ -260,30 +283,46 @@ impl<'r> Reading<'r> {
     /// The following page. What is gathered is committed meanwhile, as soon as there is enough of it or nothing came to
     /// join it for a moment; while a commit is under way more is gathered, up to a bound. So neither Kit waits for the
     /// database nor the database for Kit, and the slower the database, the larger the commits.
-    async fn following(&mut self, pass: &Pass, gathered: &mut Gathered) -> Result<Answer> {
-        if gathered.is_full() {
-            self.settle().await?;
-        }
-        self.asked += 1;
-        self.meanwhile = self.cx.store.meanwhile();
-        let span = tracing::info_span!("page", page = self.asked);
-        let following = fetch(self.cx, self.plan, self.meter, pass).instrument(span);
-        tokio::pin!(following);
+    async fn following(
+        &mut self,
+        pass: &Pass,
+        asked: &mut Asked<'r>,
+        gathered: &mut Gathered,
+    ) -> Result<Answered> {
+        asked.only_for(pass);
         loop {
+            if self.under_way.is_none() || !gathered.is_full() {
+                self.ask(pass, asked);
+            }
             if let Some(under_way) = &mut self.under_way {
                 tokio::select! {
                     biased;
                     written = &mut under_way.making => self.made(written)?,
-                    answer = &mut following => return Ok(answer),
+                    answered = asked.next() => return Ok(answered),
                 }
             } else if let Some(moment) = gathered.may_wait() {
-                match tokio::time::timeout(moment, &mut following).await {
-                    Ok(answer) => return Ok(answer),
+                match tokio::time::timeout(moment, asked.next()).await {
+                    Ok(answered) => return Ok(answered),
                     Err(_) => self.begin(pass, gathered),
                 }
             } else {
                 self.begin(pass, gathered);
             }
+        }
+    }
+
+    /// Asks for what the pass wants next and is not on its way.
+    fn ask(&mut self, pass: &Pass, asked: &mut Asked<'r>) {
+        for end in [End::Near, End::Far] {
+            if asked.is_at(end) || !pass.wants(end, asked.count()) {
+                continue;
+            }
+            self.pages += 1;
+            let meanwhile = self.cx.store.meanwhile();
+            let span = tracing::info_span!("page", page = self.pages);
+            let request = pass.request_at(end);
+            let page = fetch(self.cx, self.plan, self.meter, pass.mode(), request).instrument(span);
+            asked.begin(end, page.boxed(), meanwhile);
         }
     }
 
@@ -294,8 +333,7 @@ impl<'r> Reading<'r> {
             && let Some(completed) = self.partition.state.as_ref().and_then(|state| state.completed_at)
             && let Some((column, value)) = known_as(self.plan.endpoint)
         {
-            let ids: Vec<i64> =
-                batch.rows.iter().filter_map(|row| row.key(self.plan.object).last().copied()).collect();
+            let ids: Vec<i64> = batch.ids(self.plan.object).collect();
             let known = self.cx.store.known(self.plan.object, &ids, Some((column, value, completed))).await?;
             let known = ids.iter().filter(|id| known.contains(id)).count();
             let stored = match self.stored {

@@ -3,22 +3,26 @@
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use super::extractor::Context;
-use super::pass::Pass;
 use super::plan::{Mode, ObjectPlan};
 use crate::error::Result;
-use crate::kit::{Meter, Page};
+use crate::kit::{Meter, Page, PageRequest};
 use crate::model::record::Record;
 
 /// A page, or nothing when somebody asked us to stop meanwhile.
 pub(super) type Answer = Result<Option<Page>>;
 
-/// The next page of a pass.
-pub(super) async fn fetch(cx: &Context<'_>, plan: &ObjectPlan, meter: &Meter, pass: &Pass) -> Answer {
-    let request = pass.request();
+/// The page that a pass asks for.
+pub(super) async fn fetch(
+    cx: &Context<'_>,
+    plan: &ObjectPlan,
+    meter: &Meter,
+    mode: Mode,
+    request: PageRequest,
+) -> Answer {
     let fetching = async {
         let page = cx.kit.page(&request, meter).await?;
         match plan.endpoint.detail {
-            Some(_) => completed(cx, plan, meter, pass.mode(), page).await,
+            Some(_) => completed(cx, plan, meter, mode, page).await,
             None => Ok(page),
         }
     };

@@ -64,7 +64,11 @@ impl Gathered {
         self.bytes += batch.quarantined.iter().map(|note| note.raw.len()).sum::<usize>();
         self.batch.join(batch);
         self.pages += 1;
-        self.meanwhile.get_or_insert(meanwhile);
+        // Of two that were under way, the one that was asked for first may come last.
+        self.meanwhile = Some(match self.meanwhile.take() {
+            Some(before) => before.earlier(meanwhile),
+            None => meanwhile,
+        });
         self.progress = Some(progress);
     }
 
@@ -78,7 +82,7 @@ impl Gathered {
         (!enough).then_some(left)
     }
 
-    /// Whether there is so much that no page may join it.
+    /// Whether there is so much that no more is asked for. What is on its way joins it.
     pub(super) fn is_full(&self) -> bool {
         self.batch.rows.len() >= chaos::few(MOST_ROWS, 30) || self.bytes >= MOST_BYTES
     }
@@ -172,8 +176,7 @@ impl Reading<'_> {
 
 /// Ids of the rows that a batch shows to be there, those of records that could not be stored included.
 pub(super) fn met(batch: &Batch, object: &Object) -> Vec<i64> {
-    let stored = batch.rows.iter().filter_map(|row| row.key(object).last().copied());
-    stored.chain(batch.quarantined.iter().filter_map(Quarantined::id)).collect()
+    batch.ids(object).chain(batch.quarantined.iter().filter_map(Quarantined::id)).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Replication: one run over the chosen objects, families of them side by side. How one is read, is in `object`; what a
 //! pass is, in `pass`; how pages travel, in `extractor`.
 
+mod asked;
 pub mod compare;
 pub mod cost;
 mod endless;

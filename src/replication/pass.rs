@@ -6,6 +6,7 @@
 //! reconciles is *walked* before it is complete: what it has not met is looked for in between (`reconcile`).
 
 mod checkpoint;
+mod far;
 mod turn;
 
 use chrono::SubsecRound as _;
@@ -20,6 +21,7 @@ use crate::model::{ApiVersion, Batch, Endpoint, Object, Paging, Time, Watermark,
 use crate::store::{Progress, State, Swept};
 pub use checkpoint::Reading;
 use checkpoint::{Checkpoint, Leg};
+pub use far::{End, requests_to_meet};
 use turn::After;
 
 /// An unfinished pass whose cursor is older than this begins again: a stale cursor may be answered with anything.
@@ -82,6 +84,8 @@ pub struct Pass {
     walks: Vec<Walk>,
     next: Position,
     leg: Leg,
+    /// How many walks were begun.
+    legs: u64,
     reading: Reading,
     /// Resumed from a checkpoint, and no page since.
     resumed: bool,
@@ -166,6 +170,7 @@ impl Pass {
             walks: plan.clone(),
             next: Position::First,
             leg: Leg::default(),
+            legs: 0,
             reading: Reading { opened_at: terms.opened_at, ..Reading::default() },
             resumed: false,
             begun: usable.is_some_and(|state| state.completed_at.is_some()),
@@ -308,11 +313,20 @@ impl Pass {
         self.walks.first().unwrap_or(&self.whole)
     }
 
+    fn query(&self, walk: &Walk) -> Vec<(String, String)> {
+        let mut query = owned(self.endpoint.query);
+        query.extend(walk.query.iter().cloned());
+        query
+    }
+
+    /// Which of its walks is under way: what was asked for in another is of no more use.
+    pub fn leg_number(&self) -> u64 {
+        self.legs
+    }
+
     /// The request for the next page.
     pub fn request(&self) -> PageRequest {
         let walk = self.walk();
-        let mut query = owned(self.endpoint.query);
-        query.extend(walk.query.iter().cloned());
         PageRequest {
             path: self.path.clone(),
             list: self.endpoint.list,
@@ -320,7 +334,7 @@ impl Pass {
                 (Some(per_page), Paging::Cursor { .. }) => Paging::Cursor { per_page },
                 (_, paging) => paging,
             },
-            query,
+            query: self.query(walk),
             position: self.next.clone(),
             // A count is slow at Kit; worth it once for a whole list.
             with_total: self.next == Position::First && self.mode >= Mode::Full,
@@ -360,6 +374,7 @@ impl Pass {
 
     fn new_leg(&mut self) {
         self.leg = Leg::default();
+        self.legs += 1;
         self.endless = Endless::default();
     }
 
@@ -387,10 +402,8 @@ impl Pass {
             return Ok(self.position());
         }
         let times = self.times(turn.batch);
-        self.seen_max = self.seen_max.max(times.iter().copied().max());
-        self.leg.pages += 1;
-        self.leg.records += turn.records as u64;
-        self.leg.saw_others |= turn.seen.others;
+        let met = self.meets_far(turn);
+        self.take_in(turn, turn.records.saturating_sub(met.unwrap_or(0)), &times);
         self.leg.last_total = turn.total.or(self.leg.last_total);
         if self.leg.pages == 1 {
             self.leg.total = turn.total;
@@ -398,7 +411,6 @@ impl Pass {
         } else if turn.total.is_some() && turn.total != self.leg.total {
             self.leg.moved = true;
         }
-        self.leg.largest = self.leg.largest.max(turn.records);
         let keys: Vec<Vec<i64>> = turn.batch.rows.iter().map(|row| row.key(self.object)).collect();
         if matches!(turn.following, Following::Numbered { total_pages: Some(_) }) {
             let slid = keys.iter().any(|key| self.leg.last_page.contains(key));
@@ -414,7 +426,8 @@ impl Pass {
             self.endless.page(turn.following, &keys, turn.records, (self.leg.records, self.leg.total))?;
         // Where one numbered page is shown twice, another may not have been shown at all.
         self.leg.moved |= again && matches!(turn.following, Following::Numbered { total_pages: Some(_) });
-        match self.after(turn, &times)? {
+        let after = if met.is_some() { After::End } else { self.after(turn, &times)? };
+        match after {
             After::Page(next) => {
                 self.next = next;
                 Ok(self.position())
@@ -431,10 +444,23 @@ impl Pass {
                 Ok(self.position())
             }
             After::End => {
+                if met.is_none() {
+                    // It has not come to where the far end is, so nobody knows what lies between them.
+                    self.give_up_far();
+                }
                 self.refuse_a_short_list(turn)?;
                 Ok(self.finish_walk(ceiling))
             }
         }
+    }
+
+    /// What a page adds to the walk, of whose records so many are new to it.
+    fn take_in(&mut self, turn: &Turn<'_>, new: usize, times: &[Time]) {
+        self.seen_max = self.seen_max.max(times.iter().copied().max());
+        self.leg.pages += 1;
+        self.leg.records += new as u64;
+        self.leg.saw_others |= turn.seen.others;
+        self.leg.largest = self.leg.largest.max(turn.records);
     }
 
     /// Another walk takes the place of the one under way.

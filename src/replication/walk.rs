@@ -113,6 +113,20 @@ impl Walk {
         again
     }
 
+    /// The same walk from the other end, where rows come by id and in either order.
+    pub fn turned(&self) -> Option<Walk> {
+        if !self.asks_for(&[("sort_field", "id"), ("sort_order", "asc")]) {
+            return None;
+        }
+        let mut turned = self.clone();
+        for (name, value) in &mut turned.query {
+            if name == "sort_order" {
+                "desc".clone_into(value);
+            }
+        }
+        Some(turned)
+    }
+
     /// Whether it may be made once more, back again.
     pub fn may_go_back(&self) -> bool {
         self.stop == Until::End && self.repeated < BACK_AGAIN

@@ -137,7 +137,7 @@ impl World {
         if let Err(wait) = self.limits.admit(asked.credential, Instant::now()) {
             return limited(asked.version, modes, wait, now);
         }
-        let mut strike = self.faults.strike(asked.version, incoming.path);
+        let mut strike = self.faults.strike(asked.version, incoming.path, incoming.query);
         if !strike.actions.is_empty() {
             let names = strike.names();
             self.log.amend(number, |request| request.faults = names);

@@ -19,6 +19,12 @@ impl Meanwhile {
         Meanwhile { gone: Arc::clone(&self.gone), before }
     }
 
+    /// The one that began earlier.
+    #[must_use]
+    pub fn earlier(self, other: Self) -> Self {
+        if other.before < self.before { other } else { self }
+    }
+
     /// These are about to be marked. Whether they were is for the database to say.
     pub(super) fn are_going(&self, ids: &[i64]) {
         self.gone.lock().unwrap_or_else(PoisonError::into_inner).extend(ids);

@@ -11,6 +11,7 @@ use kitmirror::simulator::{
 };
 use kitmirror::store::Outcome;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// The lists of members of tags.
 fn tagged(api: Api) -> &'static str {
@@ -36,7 +37,7 @@ async fn several_pages(api: Api, plan: AccountPlan) -> Scene {
 async fn people_deleted_while_the_list_is_read_take_nobody_with_them() {
     for api in Api::VERSIONS {
         for (every, seed) in shared([(1, 1), (1, 2), (3, 3), (10, 4)]) {
-            let scene = several_pages(api, narrow(600).seed(seed)).await;
+            let scene = several_pages(api, narrow(623).seed(seed)).await;
             scene.kit.churn(Churn::every(every, ChangeKind::DeleteSubscriber).on("subscribers").seed(seed));
             scene.sync().await;
             scene.kit.clear_churn();
@@ -50,7 +51,7 @@ async fn people_deleted_while_the_list_is_read_take_nobody_with_them() {
 async fn everybody_who_is_listed_all_the_time_is_found_while_others_come_and_go() {
     for api in Api::VERSIONS {
         for (every, seed) in shared([(1, 1), (1, 2), (1, 3), (3, 4), (10, 5)]) {
-            let scene = several_pages(api, narrow(600).seed(seed)).await;
+            let scene = several_pages(api, narrow(623).seed(seed)).await;
             let before = scene.kit.read(active);
             let churn = Churn::every(every, ChangeKind::DeleteSubscriber)
                 .or(ChangeKind::Reactivate)
@@ -162,7 +163,7 @@ async fn churn_during_incremental_runs_is_found_by_the_run_after_it() {
 async fn a_list_may_grow_or_shrink_by_whole_pages() {
     for api in Api::VERSIONS {
         for shrinks in [false, true] {
-            let scene = several_pages(api, narrow(600)).await;
+            let scene = several_pages(api, narrow(623)).await;
             let mut chance = fastrand::Rng::with_seed(3);
             scene.kit.after_request(people(api), 2, move |account| {
                 if shrinks {
@@ -176,6 +177,69 @@ async fn a_list_may_grow_or_shrink_by_whole_pages() {
             scene.sync().await;
             scene.sync().await;
             scene.holds_everything().await;
+        }
+    }
+}
+
+// --- Lists that are read from both ends --------------------------------------------------------------
+
+/// The order of each request for a page of people, since so many requests.
+fn orders(scene: &Scene, since: usize) -> Vec<&'static str> {
+    let is_of_people = |path: &str| path == people(Api::V4);
+    let requests = scene.kit.requests().into_iter().skip(since).filter(|one| is_of_people(&one.path));
+    let of_everybody = requests.filter(|one| one.query.contains("status=all"));
+    of_everybody.map(|one| if one.query.contains("sort_order=desc") { "desc" } else { "asc" }).collect()
+}
+
+/// Answers that take as long as another, so that both ends are asked in turn.
+fn slowly(scene: &Scene) {
+    scene.kit.faults().add(Fault::new(Action::Delay(Duration::from_millis(10))).on("/v4/subscribers"));
+}
+
+/// Both halves of a list are read side by side, by a load and by a reconcile, in as many requests as it has pages.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_list_is_read_from_both_ends_in_no_more_requests() {
+    let scene = several_pages(Api::V4, narrow(620)).await;
+    slowly(&scene);
+    for run in ["load", "reconcile"] {
+        let since = scene.kit.requests().len();
+        if run == "load" {
+            scene.sync().await
+        } else {
+            scene.reconcile().await
+        };
+        let orders = orders(&scene, since);
+        assert_eq!(orders.len(), 13, "{run}: {orders:?}");
+        let of_far = orders.iter().filter(|order| **order == "desc").count();
+        assert!((3..10).contains(&of_far), "{run}: {orders:?}");
+        scene.equals_kit().await;
+    }
+}
+
+/// H-13, M01. Where the far end fails, is refused, comes to nothing or shows what it should not, once or always, the
+/// near end reads everything.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_far_end_does_not_show_the_near_end_does() {
+    let faults = [
+        Fault::page(PageFault::EmptyPage),
+        Fault::page(PageFault::Contradiction),
+        Fault::page(PageFault::RepeatPage),
+        Fault::page(PageFault::DoubleRows),
+        Fault::page(PageFault::SameCursor),
+        Fault::status(422),
+        Fault::new(Action::HugeBody(33 << 20)),
+        Fault::rows(Which::All, Mutation::Drop("id".into())),
+    ];
+    for fault in shared(faults) {
+        for first in [1, 3] {
+            let scene = several_pages(Api::V4, narrow(620)).await;
+            slowly(&scene);
+            let what = format!("{fault:?} from {first}");
+            let of_the_far_end = fault.clone().on("/v4/subscribers").asking("sort_order=desc");
+            let fault = scene.kit.faults().add(of_the_far_end.from_nth(first));
+            scene.sync().await;
+            assert!(scene.kit.faults().fired(fault) > Some(0), "{what}");
+            scene.equals_kit().await;
         }
     }
 }

@@ -47,7 +47,7 @@ pub struct Surveyed {
     /// What they take together.
     #[serde(flatten)]
     pub cost: Cost,
-    /// Requests of the longest of them.
+    /// Requests of the longest of them that come one after the other.
     pub longest: u64,
     /// What the numbers leave open.
     pub notes: Vec<String>,
@@ -121,7 +121,7 @@ impl Work<'_> {
             let pass = self.open(&plan, partition);
             resumed += u64::from(pass.is_resumed());
             let cost = self.pass(&plan, partition, &pass).await?;
-            surveyed.longest = surveyed.longest.max(cost.requests);
+            surveyed.longest = surveyed.longest.max(cost.requests.div_ceil(pass.ends(cost.rows)));
             surveyed.cost = surveyed.cost + cost;
         }
         self.remark(&plan, resumed, surveyed);

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::far::{Edge, Far};
 use crate::kit::Position;
 use crate::model::Time;
 use crate::replication::plan::Mode;
@@ -61,4 +62,10 @@ pub(super) struct Leg {
     pub(super) edges: Vec<Time>,
     /// Whether somebody who is not active was seen: then the plain list hides nobody.
     pub(super) saw_others: bool,
+    /// Where it is, in a list that is read from both ends.
+    #[serde(default)]
+    pub(super) near: Option<Edge>,
+    /// What was read at the other end.
+    #[serde(default)]
+    pub(super) far: Far,
 }

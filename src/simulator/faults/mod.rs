@@ -32,6 +32,7 @@ use super::request::Version;
 pub struct Fault {
     action: Action,
     route: Route,
+    query: Option<String>,
     version: Option<Version>,
     requests: Option<RangeInclusive<u64>>,
     every: Option<u64>,
@@ -125,8 +126,16 @@ pub enum RetryHint {
 impl Fault {
     /// This action for every request.
     pub fn new(action: Action) -> Self {
-        let (route, version) = (Route::any(), None);
-        Self { action, route, version, requests: None, every: None, chance: None, times: None }
+        Self {
+            action,
+            route: Route::any(),
+            query: None,
+            version: None,
+            requests: None,
+            every: None,
+            chance: None,
+            times: None,
+        }
     }
 
     /// An error status in the version's own error format.
@@ -153,6 +162,12 @@ impl Fault {
     /// has one segment for the star, anything else may stand anywhere in the path.
     pub fn on(mut self, route: &str) -> Self {
         self.route = Route::new(route);
+        self
+    }
+
+    /// Only for requests in whose query this stands, as it is written there.
+    pub fn asking(mut self, query: &str) -> Self {
+        self.query = Some(query.to_owned());
         self
     }
 
@@ -196,9 +211,11 @@ impl Fault {
         self
     }
 
-    /// Does it hit a request of that version and path, apart from counting?
-    fn matches(&self, version: Version, path: &str) -> bool {
-        self.version.is_none_or(|wanted| wanted == version) && self.route.matches(path)
+    /// Does it hit a request of that version, path and query, apart from counting?
+    fn matches(&self, version: Version, path: &str, query: &str) -> bool {
+        self.version.is_none_or(|wanted| wanted == version)
+            && self.route.matches(path)
+            && self.query.as_ref().is_none_or(|wanted| query.contains(wanted))
     }
 }
 
@@ -256,11 +273,11 @@ impl Faults {
     }
 
     /// What strikes this request; counts it.
-    pub(super) fn strike(&self, version: Version, path: &str) -> Strike {
+    pub(super) fn strike(&self, version: Version, path: &str, query: &str) -> Strike {
         let mut plan = self.plan();
         let Plan { entries, chance, .. } = &mut *plan;
         let mut strike = Strike { actions: Vec::new(), chance: fastrand::Rng::with_seed(0) };
-        for entry in entries.iter_mut().filter(|entry| entry.fault.matches(version, path)) {
+        for entry in entries.iter_mut().filter(|entry| entry.fault.matches(version, path, query)) {
             entry.seen += 1;
             let fault = &entry.fault;
             let hit = fault.times.is_none_or(|times| entry.fired < times)

@@ -15,7 +15,7 @@ use crate::simulator::request::Version;
 /// * `same-cursor`, `cursor-loop=3`, `endless-cursors`, `empty-page`, `repeat-page`, `shuffle`,
 ///   `double-rows`, `long-cursors=4096`, `total-pages=-1`, `no-pagination`
 /// * `drop=id`, `null=created_at`, `set=created_at:"yesterday"`, each with `row=7` or `share=0.1`
-/// * then `on=<route>`, `version=3|4`, `nth=3`, `from=3`, `every=10`, `chance=0.01`, `times=2`
+/// * then `on=<route>`, `asking=sort_order=desc`, `version=3|4`, `nth=3`, `from=3`, `every=10`, `chance=0.01`, `times=2`
 impl FromStr for Fault {
     type Err = String;
 
@@ -28,6 +28,7 @@ impl FromStr for Fault {
             let (name, value) = word.split_once('=').ok_or_else(|| format!("`{word}` needs a value"))?;
             fault = match name {
                 "on" => fault.on(value),
+                "asking" => fault.asking(value),
                 "version" => fault.version(match value {
                     "3" | "v3" => Version::V3,
                     "4" | "v4" => Version::V4,

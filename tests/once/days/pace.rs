@@ -36,13 +36,16 @@ pub(super) fn many_pages(api: Api, requests_per_minute: u32, people: u64, tags: 
         .tags(tags)
         .tag_sizes(vec![people / 12; tags])
         .form_sizes(vec![people / 12; 10])
-        .sequence_sizes(vec![people / 5; 4])
-        .starting_at(super::day::MORNING.parse::<DateTime<Utc>>().expect("a time"));
+        .sequence_sizes(vec![people / 5; 4]);
+    small_pages(api, requests_per_minute, plan)
+}
+
+fn small_pages(api: Api, requests_per_minute: u32, plan: AccountPlan) -> Scene {
     Scene::of(
         &Day {
             seed: 1,
             api,
-            plan,
+            plan: plan.starting_at(super::day::MORNING.parse::<DateTime<Utc>>().expect("a time")),
             modes: Modes { page_cap: (api != Api::V3).then_some(10), ..Modes::default() },
             requests_per_minute,
             skips_members: true,
@@ -125,4 +128,19 @@ fn a_quiet_cycle_takes_as_long_as_kit_takes_to_answer() {
     let in_turns = TimeDelta::milliseconds(500) * arrivals.len() as i32;
     assert!(arrivals.len() > 40, "{} requests", arrivals.len());
     assert!((ended - began) * 3 < in_turns, "{} requests in {}", arrivals.len(), ended - began);
+}
+
+/// An account that is all one list goes twice as fast as Kit answers, since it is read from both ends.
+#[test]
+fn a_single_list_is_read_from_both_ends() {
+    let plan = AccountPlan::new(2_995).tags(0).forms(0).sequences(0).broadcasts(0);
+    let scene = small_pages(Api::Token, 600, plan);
+    let step =
+        Step { latency: Some(Duration::from_millis(500)), whole: Some(Reads::Everything), ..Step::default() };
+    let (arrivals, _) = paced(&scene, &step, scene.sim.clock().now());
+    let took = *arrivals.last().expect("there are some") - arrivals[0];
+    println!("{} requests in {took}", arrivals.len());
+    let in_turns = TimeDelta::milliseconds(500) * arrivals.len() as i32;
+    assert!(arrivals.len() > 300, "{} requests", arrivals.len());
+    assert!(took * 10 < in_turns * 6, "{} requests in {took}", arrivals.len());
 }
