@@ -142,6 +142,12 @@ impl Batch {
         self.rows.iter().filter_map(|row| row.key(object).last().copied())
     }
 
+    /// About the memory it takes.
+    pub fn bytes(&self) -> usize {
+        let set_aside = self.quarantined.iter().map(|note| note.raw.len());
+        self.rows.iter().map(Row::bytes).chain(set_aside).sum()
+    }
+
     /// Records lost to quarantine.
     pub fn lost(&self) -> usize {
         self.quarantined.iter().filter(|note| !note.row_kept).count()

@@ -6,7 +6,7 @@ use tracing::Instrument as _;
 
 use super::asked::{Answered, Asked};
 use super::fetch::fetch;
-use super::gathered::{Gathered, UnderWay};
+use super::gathered::{Gathered, MOST_BYTES, UnderWay};
 use super::pass::{End, Pass, Seen, Terms, Turn};
 use super::permits::Permits;
 use super::plan::{ObjectPlan, PartitionPlan};
@@ -113,6 +113,7 @@ pub async fn extract(
         under_way: None,
         pages: 0,
         meanwhile: cx.store.meanwhile(),
+        bytes: 0,
         stored: None,
         unknown: 0,
     };
@@ -138,6 +139,8 @@ pub(super) struct Reading<'r> {
     pages: u64,
     /// From before the one that came last was.
     meanwhile: Meanwhile,
+    /// How large that was.
+    bytes: usize,
     /// Nothing of the pass is committed, or being committed.
     pub(super) unwritten: bool,
     /// The commit that is being made while reading goes on.
@@ -237,6 +240,7 @@ impl<'r> Reading<'r> {
             drop(page);
             asked.only_for(&pass);
             let complete = matches!(progress, Progress::Done { .. });
+            self.bytes = batch.bytes();
             gathered.add(batch, progress, self.meanwhile.clone());
             if complete {
                 self.commit(&pass, &mut gathered).await?;
@@ -314,7 +318,9 @@ impl<'r> Reading<'r> {
     /// Asks for what the pass wants next and is not on its way.
     fn ask(&mut self, pass: &Pass, asked: &mut Asked<'r>) {
         for end in [End::Near, End::Far] {
-            if asked.is_at(end) || !pass.wants(end, asked.count()) {
+            // Pages of many custom fields are kept in memory one at a time.
+            let fits = asked.count() == 0 || self.bytes * 2 <= MOST_BYTES;
+            if asked.is_at(end) || !fits || !pass.wants(end, asked.count()) {
                 continue;
             }
             self.pages += 1;

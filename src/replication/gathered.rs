@@ -10,7 +10,7 @@ use super::plan::Mode;
 use super::progress::PageWritten;
 use crate::chaos;
 use crate::error::Result;
-use crate::model::{Batch, Object, Quarantined, Row};
+use crate::model::{Batch, Object, Quarantined};
 use crate::store::{Commit, Meanwhile, MetStep, Progress, Written};
 
 /// Rows that are worth a commit: v3's pages of 50 are joined. Measured: two to three times faster than a commit a
@@ -21,7 +21,7 @@ const GATHERED_FOR: Duration = Duration::from_secs(2);
 /// Rows that are gathered at most while an earlier commit is under way.
 const MOST_ROWS: usize = 2_000;
 /// Bytes of them, at which memory is the bound: Kit's pages of a thousand people with many custom fields.
-const MOST_BYTES: usize = 2 << 20;
+pub(super) const MOST_BYTES: usize = 2 << 20;
 
 /// Pages that were read and are not committed yet.
 pub(super) struct Gathered {
@@ -60,8 +60,7 @@ impl Gathered {
         if self.pages == 0 {
             self.since = Instant::now();
         }
-        self.bytes += batch.rows.iter().map(Row::bytes).sum::<usize>();
-        self.bytes += batch.quarantined.iter().map(|note| note.raw.len()).sum::<usize>();
+        self.bytes += batch.bytes();
         self.batch.join(batch);
         self.pages += 1;
         // Of two that were under way, the one that was asked for first may come last.
@@ -182,8 +181,8 @@ pub(super) fn met(batch: &Batch, object: &Object) -> Vec<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Value;
     use crate::model::objects::TAG_SUBSCRIPTIONS;
+    use crate::model::{Row, Value};
 
     /// A page of so many rows of so many bytes, and a record of so many that could not be stored.
     fn page(rows: usize, bytes: usize, raw: usize) -> Batch {
