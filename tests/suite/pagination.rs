@@ -220,7 +220,7 @@ async fn a_long_list_is_read_from_both_ends_in_no_more_requests() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_of_large_pages_is_read_from_one_end() {
     for (fields, is_read) in [(3, true), (140, false)] {
-        let scene = Scene::new(narrow(1_300).custom_fields(fields), Api::V4).await;
+        let scene = Scene::new(narrow(2_300).custom_fields(fields), Api::V4).await;
         slowly(&scene);
         scene.sync().await;
         assert_eq!(orders(&scene, 0).contains(&"desc"), is_read, "{fields} fields");
