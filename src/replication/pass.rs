@@ -580,5 +580,4 @@ pub fn promote(seen_max: Option<Time>, ceiling: Time) -> Option<Time> {
 }
 
 #[cfg(test)]
-#[path = "pass_tests.rs"]
 mod tests;
