@@ -21,6 +21,7 @@ use crate::model::{ApiVersion, Batch, Endpoint, Object, Paging, Time, Watermark,
 use crate::store::{Progress, State, Swept};
 pub use checkpoint::Reading;
 use checkpoint::{Checkpoint, Leg};
+use far::Far;
 pub use far::{End, requests_to_meet};
 use turn::After;
 
@@ -444,7 +445,7 @@ impl Pass {
                 Ok(self.position())
             }
             After::End => {
-                if met.is_none() {
+                if met.is_none() && matches!(self.leg.far, Far::Read { .. }) {
                     // It has not come to where the far end is, so nobody knows what lies between them.
                     self.give_up_far();
                 }
