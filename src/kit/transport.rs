@@ -1,6 +1,6 @@
 //! One HTTP GET: time-outs, size limits, TLS, and no word of the URL in any message.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
@@ -40,7 +40,7 @@ pub(super) struct RawAnswer {
 pub(super) struct Transport {
     http: reqwest::Client,
     #[cfg(feature = "chaos")]
-    pub carrier: Option<std::sync::Arc<dyn super::Carrier>>,
+    pub carrier: Option<Arc<dyn super::Carrier>>,
 }
 
 impl Transport {
@@ -100,7 +100,8 @@ pub(super) fn client(base_url: &str) -> Result<reqwest::Client> {
         Error::new(Kind::Internal, "could not set up the HTTP client").because(error)
     };
     let mut builder = reqwest::Client::builder();
-    if !base_url.starts_with("https://") {
+    let is_tls = base_url.starts_with("https://");
+    if !is_tls {
         // Without TLS (loopback only) a proxy of the environment would be handed the credential.
         builder = builder.no_proxy();
     }
@@ -109,8 +110,8 @@ pub(super) fn client(base_url: &str) -> Result<reqwest::Client> {
         .connect_timeout(CONNECT_WITHIN)
         .read_timeout(SILENCE)
         .timeout(ANSWER_WITHIN)
-        .tls_backend_preconfigured(tls().map_err(|error| setup(error.into()))?)
-        .https_only(base_url.starts_with("https://"))
+        .tls_backend_preconfigured(tls(is_tls).map_err(|error| setup(error.into()))?)
+        .https_only(is_tls)
         .http1_only()
         .user_agent(concat!("kitmirror/", env!("CARGO_PKG_VERSION")))
         .build()
@@ -119,11 +120,14 @@ pub(super) fn client(base_url: &str) -> Result<reqwest::Client> {
 
 /// Verifies against the system's roots where there are any, and Mozilla's, so that an image without a
 /// certificate store works. TLS 1.2 at least; there is no switch to skip verification.
-fn tls() -> Result<rustls::ClientConfig, rustls::Error> {
+fn tls(is_needed: bool) -> Result<rustls::ClientConfig, rustls::Error> {
     let mut roots = rustls::RootCertStore::empty();
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    // Who speaks plain HTTP, to a simulator, trusts nobody.
+    if is_needed {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     Ok(rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)

@@ -69,7 +69,7 @@ pub(super) async fn write(
             if careful {
                 written += write_carefully(connection, object, &present, chunk, now, &mut refused).await?;
             } else {
-                written += upsert(connection, object, &present, chunk, now).await?;
+                written += store(connection, object, &present, chunk, now, false).await?;
             }
         }
     }
@@ -144,20 +144,28 @@ fn chunks<'g, 'r>(connection: &Connection, present: &[usize], group: &'g [&'r Ro
     chunks
 }
 
-async fn upsert(
+/// Stores the rows of one statement. Where none of them is there yet, as in a first load, and there was no failure before,
+/// they go a shorter way.
+async fn store(
     connection: &mut Connection,
     object: &'static Object,
     present: &[usize],
     rows: &[&Row],
     now: Time,
+    careful: bool,
 ) -> Result<Written> {
-    let stored = if connection.dialect().upsert_counts() {
-        Stored::default()
-    } else {
+    let may_insert = !careful && connection.may_insert_new(object, rows.len());
+    let stored = if may_insert || !connection.dialect().upsert_counts() {
         count_stored(connection, object, rows).await?
+    } else {
+        Stored::default()
     };
-    let written = connection.upsert(object, present, rows, now, stored).await?;
-    let Upserted { inserted, updated, revived } = written;
+    if may_insert && stored.known == 0 {
+        let inserted = connection.insert_new(object, present, rows, now).await?;
+        return Ok(Written { inserted, ..Written::default() });
+    }
+    let Upserted { inserted, updated, revived } =
+        connection.upsert(object, present, rows, now, stored).await?;
     Ok(Written { inserted, updated, revived, ..Written::default() })
 }
 
@@ -174,7 +182,7 @@ async fn write_carefully(
     let mut open = vec![rows];
     while let Some(rows) = open.pop() {
         connection.script("set a savepoint", "savepoint kitmirror_rows").await?;
-        match upsert(connection, object, present, rows, now).await {
+        match store(connection, object, present, rows, now, true).await {
             Ok(step) => written += step,
             Err(error) if then(&error) == Then::LeaveOutValue => {
                 connection.script("go back to a savepoint", "rollback to savepoint kitmirror_rows").await?;
@@ -200,27 +208,11 @@ fn set_aside(object: &Object, row: &Row, reason: String) -> Quarantined {
 
 /// What is stored of the rows.
 async fn count_stored(connection: &mut Connection, object: &'static Object, rows: &[&Row]) -> Result<Stored> {
-    let dialect = connection.dialect();
     let positions: Vec<usize> = object.key_indexes().collect();
     let Some((last, parents)) = positions.split_last() else { return Ok(Stored::default()) };
-    let mut conditions = Vec::new();
-    let mut values = Vec::new();
-    if let (Some(parent), Some(first)) = (parents.first(), rows.first()) {
-        conditions.push(format!("\"{}\" = ?", object.columns[*parent].name));
-        values.push(first.values[*parent].clone());
-    }
-    let ids = rows.iter().filter_map(|row| match row.values[*last] {
-        Value::Int(id) => Some(id),
-        _ => None,
-    });
-    let (condition, among) = dialect.is_among(&format!("\"{}\"", object.columns[*last].name), ids);
-    conditions.push(condition);
-    values.extend(among);
-    let sql = format!(
-        "select count(*), count(_deleted_at) from \"{}\" where {}",
-        object.table,
-        conditions.join(" and ")
-    );
+    let parent = parents.first().and_then(|at| rows.first()?.id(*at));
+    let ids = rows.iter().filter_map(|row| row.id(*last));
+    let (sql, values) = connection.dialect().count_stored(object, parent, ids);
     let found = connection.rows("count stored rows", &sql, &values).await?;
     let count = |at| {
         found.first().and_then(|row| row.int(at)).and_then(|count| u64::try_from(count).ok()).unwrap_or(0)

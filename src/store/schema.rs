@@ -1,7 +1,7 @@
 //! The tables as they should be against the tables as they are.
 
-use super::connection::Connection;
-use super::state::text;
+use super::connection::{Cells, Connection};
+use super::dialect::Dialect;
 use super::tables::{self, Table};
 use crate::error::{Error, Kind, Result};
 
@@ -50,28 +50,35 @@ pub(super) async fn differences(connection: &mut Connection) -> Result<Vec<Diffe
     for view in tables::views() {
         is_there(view, "view");
     }
+    // All at once: there may be a sea between us and the server.
+    let names: Vec<&str> = tables.iter().map(|table| table.name).collect();
+    if names.is_empty() {
+        return Ok(found);
+    }
+    let sql = connection.dialect().columns_of(&names);
+    let columns = connection.rows("read columns", &sql, &[]).await?;
     for table in &tables {
-        columns(connection, table, &mut found).await?;
+        let of_table: Vec<&Cells> = columns.iter().filter(|row| row.text(0) == Some(table.name)).collect();
+        compare(connection.dialect(), table, &of_table, &mut found);
     }
     Ok(found)
 }
 
-async fn columns(connection: &mut Connection, table: &Table, found: &mut Vec<Difference>) -> Result<()> {
-    let dialect = connection.dialect();
-    let actual = connection.rows("read columns", dialect.columns_of_relation(), &[text(table.name)]).await?;
+/// A table's columns as they are against the declared ones.
+fn compare(dialect: Dialect, table: &Table, actual: &[&Cells], found: &mut Vec<Difference>) {
     let mut differs = |column: &str, what: String| {
         found.push(Difference { relation: table.name.to_owned(), column: Some(column.to_owned()), what });
     };
     for field in &table.fields {
-        let Some(row) = actual.iter().find(|row| row.text(0) == Some(field.name)) else {
+        let Some(row) = actual.iter().find(|row| row.text(1) == Some(field.name)) else {
             differs(field.name, "is missing".to_owned());
             continue;
         };
-        let declared = row.text(1).unwrap_or_default();
+        let declared = row.text(2).unwrap_or_default();
         if !dialect.is_type(field.kind, declared) {
             differs(field.name, format!("has type {declared}, should have {}", dialect.type_of(field.kind)));
         }
-        if row.is_true(2) != field.required {
+        if row.is_true(3) != field.required {
             let (is, should) = if field.required {
                 ("may be null", "should not")
             } else {
@@ -80,13 +87,12 @@ async fn columns(connection: &mut Connection, table: &Table, found: &mut Vec<Dif
             differs(field.name, format!("{is}, {should}"));
         }
     }
-    for row in actual.iter().filter(|row| row.is_true(2)) {
-        let name = row.text(0).unwrap_or_default();
+    for row in actual.iter().filter(|row| row.is_true(3)) {
+        let name = row.text(1).unwrap_or_default();
         if !table.fields.iter().any(|field| field.name == name) {
             differs(name, "was added and must not be null, so no row can be stored".to_owned());
         }
     }
-    Ok(())
 }
 
 /// An error that names the first differences.

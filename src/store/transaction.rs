@@ -44,6 +44,8 @@ struct Wire {
     file: Option<FileId>,
     /// Epoch of the present lease, and the number of the last commit under it.
     commits: (i64, i64),
+    /// Whether new rows may go the short way; a connection that was left for it takes all others with it.
+    inserts_new: bool,
 }
 
 /// What a transaction is that leaves nothing written.
@@ -56,13 +58,48 @@ enum Within {
 }
 
 /// How an attempt at a transaction ended.
-enum Attempt<T> {
+enum Attempt {
     /// It is in the database.
-    Made(T),
+    Made,
     /// It may be: the answer to its commit was lost.
-    Unknown(T, Error),
+    Unknown(Error),
     /// It is not.
     Failed(Error),
+}
+
+/// Work that leaves its value with whoever asked for it. What runs it does not know of which type that is, and so is
+/// compiled once instead of for each of the fifty kinds of work there are.
+type Deed = Box<dyn for<'c> Fn(&'c mut Connection) -> Work<'c, ()> + Send + Sync>;
+
+/// Where a [`Deed`] leaves its value.
+struct Outcome<T>(Arc<std::sync::Mutex<Option<T>>>);
+
+impl<T: Send + 'static> Outcome<T> {
+    fn of<F>(work: F) -> (Deed, Self)
+    where
+        F: for<'c> Fn(&'c mut Connection) -> Work<'c, T> + Send + Sync + 'static,
+    {
+        let outcome = Outcome(Arc::default());
+        let slot = Arc::clone(&outcome.0);
+        let deed: Deed = Box::new(move |connection| {
+            let (work, slot) = (work(connection), Arc::clone(&slot));
+            Box::pin(async move { work.await.map(|value| leave(&slot, value)) })
+        });
+        (deed, outcome)
+    }
+
+    /// The value of the last time the work was done.
+    ///
+    /// # Errors
+    /// A bug: it was never done.
+    fn taken(self) -> Result<T> {
+        let value = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        value.ok_or_else(|| Error::new(Kind::Internal, "a transaction ended without having been made"))
+    }
+}
+
+fn leave<T>(slot: &std::sync::Mutex<Option<T>>, value: T) {
+    *slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(value);
 }
 
 impl Line {
@@ -70,7 +107,13 @@ impl Line {
     pub(super) async fn open(place: &Place, access: Access) -> Result<Self> {
         let connection = chaos::in_place(Connection::open(place, access)).await?;
         let file = connection.file();
-        let wire = Wire { place: place.clone(), connection: Some(connection), file, commits: (0, 0) };
+        let wire = Wire {
+            place: place.clone(),
+            connection: Some(connection),
+            file,
+            commits: (0, 0),
+            inserts_new: true,
+        };
         Ok(Line(Arc::new(Mutex::new(wire))))
     }
 
@@ -94,26 +137,10 @@ impl Line {
         T: Send + 'static,
         F: for<'c> Fn(&'c mut Connection) -> Work<'c, T> + Send + Sync + 'static,
     {
+        let (deed, outcome) = Outcome::of(work);
         let turn = self.turn();
-        owned_task(async move {
-            let mut wire = turn.await;
-            let mut patience = Patience::new();
-            let mut unknown = None;
-            loop {
-                match wire.attempt(lease.as_ref(), unknown.take(), &work).await {
-                    Attempt::Made(value) => {
-                        patience.was_worth_it();
-                        return Ok(value);
-                    }
-                    Attempt::Unknown(value, error) => {
-                        unknown = Some(value);
-                        patience.after(error).await?;
-                    }
-                    Attempt::Failed(error) => patience.after(error).await?,
-                }
-            }
-        })
-        .await
+        owned_task(Box::pin(async move { turn.await.write(lease, &deed).await })).await?;
+        outcome.taken()
     }
 
     /// Runs a reading `work`, again from its beginning when the database was away.
@@ -140,21 +167,10 @@ impl Line {
         T: Send + 'static,
         F: for<'c> Fn(&'c mut Connection) -> Work<'c, T> + Send + Sync + 'static,
     {
+        let (deed, outcome) = Outcome::of(work);
         let turn = self.turn();
-        owned_task(async move {
-            let mut wire = turn.await;
-            let mut patience = Patience::new();
-            loop {
-                match wire.look(within, &work).await {
-                    Ok(value) => {
-                        patience.was_worth_it();
-                        return Ok(value);
-                    }
-                    Err(error) => patience.after(error).await?,
-                }
-            }
-        })
-        .await
+        owned_task(Box::pin(async move { turn.await.leave_as_it_is(within, &deed).await })).await?;
+        outcome.taken()
     }
 
     /// Runs a reading `work` and does not wait for a database that is away: for whoever shows just that. Only a
@@ -164,26 +180,10 @@ impl Line {
         T: Send + 'static,
         F: for<'c> Fn(&'c mut Connection) -> Work<'c, T> + Send + Sync + 'static,
     {
+        let (deed, outcome) = Outcome::of(work);
         let turn = self.turn();
-        owned_task(async move {
-            let mut wire = turn.await;
-            let is_kept = wire.connection.is_some();
-            let looked = tokio::time::timeout(GLANCED_WITHIN, async {
-                match wire.look(Within::Reading, &work).await {
-                    Err(error) if is_kept && then(&error) == Then::Reconnect => {
-                        wire.look(Within::Reading, &work).await
-                    }
-                    result => result,
-                }
-            })
-            .await;
-            looked.unwrap_or_else(|_| {
-                // In the middle of something, and not to be used again.
-                wire.connection = None;
-                Err(super::connection::unanswered(GLANCED_WITHIN))
-            })
-        })
-        .await
+        owned_task(Box::pin(async move { turn.await.glance(&deed).await })).await?;
+        outcome.taken()
     }
 
     /// Runs `work` once on the connection, outside of any transaction.
@@ -192,13 +192,16 @@ impl Line {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut Connection) -> Work<'c, T> + Send + 'static,
     {
+        let outcome = Outcome(Arc::default());
+        let slot = Arc::clone(&outcome.0);
         let turn = self.turn();
-        owned_task(async move {
+        owned_task(Box::pin(async move {
             let mut wire = turn.await;
             let result = chaos::in_place(work(wire.connected().await?)).await;
-            wire.drop_if_lost(result)
-        })
-        .await
+            wire.drop_if_lost(result).map(|value| leave(&slot, value))
+        }))
+        .await?;
+        outcome.taken()
     }
 
     /// Closes the connection in good order, if this is the last handle to it.
@@ -221,7 +224,11 @@ impl Wire {
             }
             None => chaos::in_place(Connection::open(&self.place, Access::Existing)).await?,
         };
-        Ok(self.connection.insert(connection))
+        let connection = self.connection.insert(connection);
+        if !self.inserts_new {
+            connection.upsert_all();
+        }
+        Ok(connection)
     }
 
     fn drop_if_lost<T>(&mut self, result: Result<T>) -> Result<T> {
@@ -233,11 +240,61 @@ impl Wire {
         result
     }
 
-    /// One try. `unknown` is the value of the same work whose commit may have been made.
-    async fn attempt<T, F>(&mut self, lease: Option<&Lease>, unknown: Option<T>, work: &F) -> Attempt<T>
-    where
-        F: for<'c> Fn(&'c mut Connection) -> Work<'c, T>,
-    {
+    /// Does it, again from its beginning where that is worth it.
+    async fn write(&mut self, lease: Option<Lease>, deed: &Deed) -> Result<()> {
+        let mut patience = Patience::new();
+        let mut is_unknown = false;
+        loop {
+            match self.attempt(lease.as_ref(), is_unknown, deed).await {
+                Attempt::Made => {
+                    patience.was_worth_it();
+                    return Ok(());
+                }
+                Attempt::Unknown(error) => {
+                    is_unknown = true;
+                    patience.after(error).await?;
+                }
+                Attempt::Failed(error) => {
+                    is_unknown = false;
+                    patience.after(error).await?;
+                }
+            }
+        }
+    }
+
+    async fn leave_as_it_is(&mut self, within: Within, deed: &Deed) -> Result<()> {
+        let mut patience = Patience::new();
+        loop {
+            match self.look(within, deed).await {
+                Ok(()) => {
+                    patience.was_worth_it();
+                    return Ok(());
+                }
+                Err(error) => patience.after(error).await?,
+            }
+        }
+    }
+
+    async fn glance(&mut self, deed: &Deed) -> Result<()> {
+        let is_kept = self.connection.is_some();
+        let looked = tokio::time::timeout(GLANCED_WITHIN, async {
+            match self.look(Within::Reading, deed).await {
+                Err(error) if is_kept && then(&error) == Then::Reconnect => {
+                    self.look(Within::Reading, deed).await
+                }
+                result => result,
+            }
+        })
+        .await;
+        looked.unwrap_or_else(|_| {
+            // In the middle of something, and not to be used again.
+            self.connection = None;
+            Err(super::connection::unanswered(GLANCED_WITHIN))
+        })
+    }
+
+    /// One try. `is_unknown`: the same work was done before, and its commit may have been made.
+    async fn attempt(&mut self, lease: Option<&Lease>, is_unknown: bool, deed: &Deed) -> Attempt {
         if let Some(lease) = lease
             && self.commits.0 != lease.epoch
         {
@@ -246,7 +303,7 @@ impl Wire {
         let (number, file) = (self.commits.1 + 1, self.file);
         let connection = match self.connected().await {
             Ok(connection) => connection,
-            Err(error) => return kept(unknown, error),
+            Err(error) => return not_begun(is_unknown, error),
         };
         // A backup may hold our very lease, and not the rows and positions that the work under way goes by.
         if lease.is_some() && connection.file() != file {
@@ -265,15 +322,15 @@ impl Wire {
             Ok(number)
         })
         .await;
-        let number = match (begun, unknown) {
+        let number = match begun {
             // The lost answer was: it is made.
-            (Ok(commit), Some(value)) if commit > number => {
+            Ok(commit) if is_unknown && commit > number => {
                 self.commits.1 = number;
                 self.roll_back().await;
-                return Attempt::Made(value);
+                return Attempt::Made;
             }
-            (Ok(commit), _) => commit,
-            (Err(error), unknown) => return kept(unknown, self.ended(error).await),
+            Ok(commit) => commit,
+            Err(error) => return not_begun(is_unknown, self.ended(error).await),
         };
         let Some(connection) = &mut self.connection else {
             return Attempt::Failed(Error::new(
@@ -281,10 +338,9 @@ impl Wire {
                 "the connection vanished within a transaction",
             ));
         };
-        let value = match answered(work(connection)).await {
-            Ok(value) => value,
-            Err(error) => return Attempt::Failed(self.ended(error).await),
-        };
+        if let Err(error) = answered(deed(connection)).await {
+            return Attempt::Failed(self.ended(error).await);
+        }
         let committed = answered(async {
             let cut = |error: std::io::Error| failed(self.place.dialect(), "commit", error.into());
             chaos::breaks(At::CommitDue).await.map_err(cut)?;
@@ -296,35 +352,32 @@ impl Wire {
                 if lease.is_some() {
                     self.commits.1 = number;
                 }
-                Attempt::Made(value)
+                Attempt::Made
             }
             Err(error) if then(&error) == Then::Reconnect && lease.is_some() => {
                 self.connection = None;
-                Attempt::Unknown(value, error)
+                Attempt::Unknown(error)
             }
             Err(error) => Attempt::Failed(self.ended(error).await),
         }
     }
 
-    async fn look<T, F>(&mut self, within: Within, work: &F) -> Result<T>
-    where
-        F: for<'c> Fn(&'c mut Connection) -> Work<'c, T>,
-    {
+    async fn look(&mut self, within: Within, deed: &Deed) -> Result<()> {
         let connection = self.connected().await?;
         let result = answered(async {
             let ended_by = match within {
                 Within::Reading => connection.begin_reading().await?.then_some("commit"),
                 Within::Rehearsal => connection.begin().await.map(|()| Some("rollback"))?,
             };
-            let value = work(connection).await?;
-            if let Some(end) = ended_by {
-                connection.script("end a transaction", end).await?;
+            deed(connection).await?;
+            match ended_by {
+                Some(end) => connection.script("end a transaction", end).await,
+                None => Ok(()),
             }
-            Ok(value)
         })
         .await;
         match result {
-            Ok(value) => Ok(value),
+            Ok(()) => Ok(()),
             Err(error) => Err(self.ended(error).await),
         }
     }
@@ -332,6 +385,7 @@ impl Wire {
     /// After an error: the connection is rolled back, or dropped if that is not possible. The error that led here is
     /// the one that counts.
     async fn ended(&mut self, error: Error) -> Error {
+        self.inserts_new &= self.connection.as_ref().is_none_or(Connection::inserts_new);
         if then(&error) == Then::Reconnect {
             self.connection = None;
         } else {
@@ -352,12 +406,9 @@ impl Wire {
     }
 }
 
-/// An attempt that failed; whether an earlier one was made is still open.
-fn kept<T>(unknown: Option<T>, error: Error) -> Attempt<T> {
-    match unknown {
-        Some(value) => Attempt::Unknown(value, error),
-        None => Attempt::Failed(error),
-    }
+/// An attempt that failed before its work began; whether an earlier one was made is still open.
+fn not_begun(is_unknown: bool, error: Error) -> Attempt {
+    if is_unknown { Attempt::Unknown(error) } else { Attempt::Failed(error) }
 }
 
 /// Waits for an answer, but not for ever: a server behind a cut line may never send one. The connection is then
@@ -391,6 +442,10 @@ impl Patience {
     /// Waits before another try, or gives the error back where none is worth it.
     async fn after(&mut self, error: Error) -> Result<()> {
         let waited = self.since.map_or(Duration::ZERO, |since| since.elapsed());
+        if then(&error) == Then::OtherWay {
+            tracing::debug!("{}; trying another way", error.one_line());
+            return Ok(());
+        }
         let is_final = matches!(then(&error), Then::GiveUp | Then::LeaveOutValue);
         let patience = chaos::hasty(PATIENCE);
         if is_final || waited + self.pause > patience {
@@ -412,7 +467,7 @@ impl Patience {
 }
 
 /// Lets `work` run to its end whatever happens to the caller.
-async fn owned_task<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+async fn owned_task(work: Pin<Box<dyn Future<Output = Result<()>> + Send>>) -> Result<()> {
     match tokio::spawn(work.in_current_span()).await {
         Ok(result) => result,
         // The panic itself may quote a record.

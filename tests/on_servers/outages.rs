@@ -203,7 +203,7 @@ async fn a_database_that_is_far_away_costs_time_only() {
 async fn a_commit_of_a_page_asks_the_server_few_times() {
     let (bench, proxy) = Bench::behind_a_proxy().await;
     bench.write(tags(1..=1)).await;
-    for (page, from) in [(1, 1), (2, 1001), (3, 1)] {
+    for (page, from) in [(1, 1), (2, 1001), (3, 1), (4, 1)] {
         let people = bench.commit(&SUBSCRIBERS, (from..from + 1000).map(person).collect(), more(page));
         let members = (from..from + 1000).map(|id| membership(&TAG_SUBSCRIPTIONS, 1, id)).collect();
         let members = bench.commit(&TAG_SUBSCRIPTIONS, members, more(page));
@@ -211,7 +211,10 @@ async fn a_commit_of_a_page_asks_the_server_few_times() {
             let (object, before) = (commit.object.name, proxy.trips());
             bench.store.commit_page(commit).await.expect("the commit is accepted");
             let trips = proxy.trips() - before;
-            // The first one of a partition makes the row of its state, and MySQL prepares its statements.
+            // The first one of a partition makes the row of its state, and MySQL prepares its statements. Postgres copies the
+            // second one, which takes a trip more, as looking in vain does before the third, for which MySQL prepares another.
+            let is_one_more = page == 3 || page == 2 && *ENGINE == Engine::Postgres;
+            let most = most + u64::from(is_one_more);
             assert!(page == 1 || trips <= most, "page {page} of {object} took {trips} round trips");
         }
     }
@@ -388,12 +391,12 @@ async fn a_session_that_is_ended_by_the_administrator_is_replaced() {
     let admin = bench.other().await;
     for round in 0..3 {
         bench.write(tags(round * 10 + 1..=round * 10 + 10)).await;
-        assert!(admin.cut_others().await > 0, "our session was there");
+        assert!(admin.cut_the_program().await > 0, "our session was there");
     }
     admin.execute("begin; select object from sync_state where object = 'tags' for update").await;
     let ending = async {
         somebody_waits(&bench).await;
-        assert!(admin.cut_others().await > 0, "our session was there");
+        assert!(admin.cut_the_program().await > 0, "our session was there");
         admin.execute("commit").await;
     };
     let (written, ()) = tokio::join!(bench.write(tags(21..=50)), ending);

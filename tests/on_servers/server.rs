@@ -81,7 +81,7 @@ async fn a_session_that_is_cut_in_the_middle_of_a_run_costs_time_only() {
             let running = binary.start(&["sync"]);
             asked(&sim, people(api)).await;
             let database = mirror.database().await;
-            assert!(database.cut_others().await > 0, "nobody was connected");
+            assert!(database.cut_the_program().await > 0, "nobody was connected");
             database.close().await;
             let ran = running.end().await;
             assert!([0, 3, 5].contains(&ran.code), "{api:?} {nth}: {} {}", ran.code, ran.stderr);

@@ -2,7 +2,7 @@
 //! question, and no run asks more than it has to.
 
 use crate::support::scene::{narrow, of, outcome};
-use crate::support::{Api, Scene, shared};
+use crate::support::{Api, Scene, shared, versions};
 use chrono::{SubsecRound as _, TimeDelta, Utc};
 use kitmirror::replication::Report;
 use kitmirror::simulator::{
@@ -227,7 +227,7 @@ fn arrive(account: &mut Account, number: i64) {
 /// M21, T-06. The `Date` header a day beside the truth.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_date_header_that_is_a_day_wrong_costs_no_row() {
-    for api in Api::VERSIONS {
+    for api in versions() {
         for skew in [TimeDelta::days(1), -TimeDelta::days(1)] {
             let scene = Scene::new(narrow(100), api).await;
             scene.kit.set_modes(|modes| modes.date_skew_seconds = skew.num_seconds());
@@ -239,7 +239,7 @@ async fn a_date_header_that_is_a_day_wrong_costs_no_row() {
 /// M21, T-06. The `Date` header is right, wrong, and right again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_date_header_that_is_wrong_now_and_then_costs_no_row() {
-    for api in Api::VERSIONS {
+    for api in versions() {
         let scene = Scene::new(narrow(100), api).await;
         let mut number = 0;
         let clock = scene.kit.clock().clone();
@@ -254,7 +254,7 @@ async fn a_date_header_that_is_wrong_now_and_then_costs_no_row() {
 /// M21, T-06. Without the header our own clock has to do.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_date_header_costs_no_row() {
-    for api in Api::VERSIONS {
+    for api in versions() {
         let scene = Scene::new(AccountPlan::new(100).starting_at(Utc::now().trunc_subsecs(0)), api).await;
         scene.kit.set_modes(|modes| modes.date_missing = true);
         scene.sync().await;
@@ -374,7 +374,7 @@ async fn a_full_load_takes_the_requests_it_has_to_and_one_for_the_account() {
 /// kit-api §11.1.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_finds_nothing_new_takes_the_fewest_requests() {
-    for api in Api::VERSIONS {
+    for api in versions() {
         let plan = AccountPlan::new(2_100).spanning(TimeDelta::days(4_000));
         let scene = Scene::loaded(plan, api).await;
         scene.later(TimeDelta::days(10));
@@ -391,7 +391,7 @@ async fn a_run_that_finds_nothing_new_takes_the_fewest_requests() {
 /// H-02. Kit's own limit, our own pacing: three runs in a row of a small account are never refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_of_a_small_account_are_never_refused_for_too_many_requests() {
-    for api in Api::VERSIONS {
+    for api in versions() {
         let mut scene = Scene::new(AccountPlan::new(100).tags(3).broadcasts(2), api).await;
         scene.mirror.settings = vec![("KITMIRROR_REQUESTS_PER_MINUTE".to_owned(), "120".to_owned())];
         scene.kit.set_usual_limit();
@@ -408,7 +408,7 @@ async fn runs_of_a_small_account_are_never_refused_for_too_many_requests() {
 /// M19, A-04. One object that is refused is unavailable; the others go on.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_kit_refuses_is_unavailable_and_the_others_go_on() {
-    for api in Api::VERSIONS {
+    for api in versions() {
         for status in [401, 402, 403] {
             let scene = Scene::new(AccountPlan::small(), api).await;
             let fault = scene.kit.faults().add(Fault::status(status).on("broadcasts"));

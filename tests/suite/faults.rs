@@ -5,7 +5,7 @@ use crate::ENGINE;
 use crate::support::judge::{Judge, Strictness};
 use crate::support::scene::{few, people};
 use crate::support::tls::{Authority, Flaw};
-use crate::support::{Api, Binary, Mirror, kit};
+use crate::support::{Api, Binary, Mirror, kit, versions};
 use futures_util::future::join_all;
 use kitmirror::error::Kind;
 use kitmirror::replication::{ObjectReport, Report};
@@ -67,7 +67,7 @@ async fn comes_through(api: Api, faults: Vec<Fault>) -> (Simulator, Report) {
 
 /// The same for each fault by itself, in both versions, side by side. `faults` gets the route of people.
 async fn each_comes_through(faults: impl Fn(Api, &str) -> Vec<Fault>) {
-    let cases = Api::VERSIONS.into_iter().flat_map(|api| {
+    let cases = versions().flat_map(|api| {
         let faults = faults(api, people(api));
         faults.into_iter().map(move |fault| comes_through(api, vec![fault]))
     });
@@ -138,7 +138,7 @@ async fn a_429_is_waited_out_as_long_as_it_asks_for() {
         (RetryHint::Text(String::new()), half),
         (RetryHint::Text("1e9".to_owned()), half),
     ];
-    let all = Api::VERSIONS.into_iter().flat_map(|api| {
+    let all = versions().flat_map(|api| {
         cases.clone().map(|(hint, least)| async move {
             let fault = Fault::new(Action::TooMany(hint.clone(), Blank::Json)).on(people(api)).nth(2);
             let (sim, report) = comes_through(api, vec![fault]).await;
@@ -153,7 +153,7 @@ async fn a_429_is_waited_out_as_long_as_it_asks_for() {
 /// H-02. Other partitions that are read side by side wait as well.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_429_without_a_word_makes_everybody_wait() {
-    let cases = Api::VERSIONS.into_iter().flat_map(|api| {
+    let cases = versions().flat_map(|api| {
         [Blank::Empty, Blank::Plain, Blank::Html].map(|blank| async move {
             let (sim, serving) = kit(few().tags(8)).await;
             let members = if api == Api::V3 { "/v3/tags/*/subscriptions" } else { "/v4/tags/*/subscribers" };
@@ -175,7 +175,7 @@ async fn a_429_without_a_word_makes_everybody_wait() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_of_the_server_costs_a_retry_and_no_row() {
     let looks = [Blank::Json, Blank::Empty, Blank::Plain, Blank::Html];
-    let cases = Api::VERSIONS.into_iter().flat_map(|api| {
+    let cases = versions().flat_map(|api| {
         [500, 502, 503, 504].into_iter().zip(looks).enumerate().map(move |(at, (status, look))| async move {
             // Each status takes its share of the routes, so that the waits of one run stay short.
             let struck = routes(api).iter().skip(at).step_by(4);
@@ -190,7 +190,7 @@ async fn an_error_of_the_server_costs_a_retry_and_no_row() {
 /// H-04, M20. The page that failed is the page that is asked for again, twice in a row if need be.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_fails_is_never_skipped() {
-    join_all(Api::VERSIONS.map(|api| async move {
+    join_all(versions().map(|api| async move {
         let (sim, report) =
             comes_through(api, vec![Fault::status(503).on(people(api)).requests(2..=3)]).await;
         assert_eq!(of(&report, "subscribers").counts.retries, 2);
@@ -206,7 +206,7 @@ async fn a_page_that_fails_is_never_skipped() {
 /// H-05. A host that refuses connections for a moment, in the middle of a run.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_is_gone_for_a_moment_is_waited_for() {
-    join_all(Api::VERSIONS.map(|api| async move {
+    join_all(versions().map(|api| async move {
         let (sim, serving) = paged_kit(AccountPlan::new(400)).await;
         sim.faults().add(Fault::new(Action::Delay(Duration::from_millis(10))));
         let mirror = Mirror::furnished().await;
@@ -277,7 +277,7 @@ async fn an_answer_that_breaks_off_is_thrown_away_whole() {
 /// H-07. Slow is not broken: nothing is asked for again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_answer_is_waited_for() {
-    let cases = Api::VERSIONS.into_iter().flat_map(|api| {
+    let cases = versions().flat_map(|api| {
         [
             Action::Drip { bytes: 200, pause: Duration::from_millis(20) },
             Action::Delay(Duration::from_millis(800)),
@@ -327,7 +327,7 @@ async fn what_is_not_an_answer_is_not_an_empty_list() {
 /// H-10, S-07. Not one byte, least of all a credential, reaches the place a redirect points to.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirect_to_another_host_is_not_followed() {
-    let cases = Api::VERSIONS.into_iter().flat_map(|api| {
+    let cases = versions().flat_map(|api| {
         [301, 302, 307].map(|status| async move {
             let (other, elsewhere) = kit(few()).await;
             let target = format!("http://{}{}", elsewhere.addr(), people(api));
@@ -342,7 +342,7 @@ async fn a_redirect_to_another_host_is_not_followed() {
 /// H-10. Nor a redirect to the same place, which would never end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirect_loop_ends_at_its_first_turn() {
-    join_all(Api::VERSIONS.map(|api| async move {
+    join_all(versions().map(|api| async move {
         let (sim, serving) = kit(few()).await;
         sim.faults().add(Fault::new(Action::Redirect(308, people(api).to_owned())).on(people(api)));
         let report = Mirror::furnished()
@@ -360,7 +360,7 @@ async fn a_redirect_loop_ends_at_its_first_turn() {
 async fn a_body_without_bounds_is_given_up_at_32_mib() {
     let bodies = [Action::GzipBomb(10 << 30), Action::HugeBody(200 << 20), Action::EndlessBody];
     for body in bodies {
-        join_all(Api::VERSIONS.map(|api| {
+        join_all(versions().map(|api| {
             let body = body.clone();
             async move {
                 let (sim, serving) = kit(few()).await;
@@ -420,7 +420,7 @@ async fn headers_without_bounds_cost_a_retry() {
 /// H-12, S-18. In every answer of a list, in the memory that is promised: they are given up before they fill it.
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_without_bounds_take_no_memory() {
-    join_all(Api::VERSIONS.map(|api| async move {
+    join_all(versions().map(|api| async move {
         let (sim, serving) = kit(few()).await;
         let many = sim.faults().add(Fault::new(Action::ManyHeaders(100_000)).on(people(api)).every(2));
         let huge = sim.faults().add(Fault::new(Action::HugeHeader(64 << 20)).on(people(api)).nth(1));
@@ -455,7 +455,7 @@ async fn answers_without_a_date_are_answers() {
 /// A-03, A-04, A-05, M19. Refused in the middle of its list: the object waits, the others go on.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_is_refused_is_unavailable_until_it_is_not() {
-    let cases = Api::VERSIONS.into_iter().flat_map(|api| {
+    let cases = versions().flat_map(|api| {
         [401, 402, 403].map(|status| {
             let fault = Fault::status(status).on(people(api)).from_nth(2);
             fails_and_makes_up(api, "subscribers", Kind::SourceRefused, fault)
@@ -467,7 +467,7 @@ async fn an_object_that_is_refused_is_unavailable_until_it_is_not() {
 /// A-03. Revoked in the middle of a run: everything is refused from then on, and nothing is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_revoked_in_the_middle_of_a_run_costs_nothing_but_time() {
-    join_all(Api::VERSIONS.map(|api| async move {
+    join_all(versions().map(|api| async move {
         let (sim, serving) = paged_kit(few()).await;
         let mirror = Mirror::furnished().await;
         let binary = Binary::of(&mirror, &serving, api);
@@ -485,7 +485,7 @@ async fn a_key_that_is_revoked_in_the_middle_of_a_run_costs_nothing_but_time() {
 /// H-04, M20. What Kit does not understand is not asked for again and again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_kit_does_not_understand_fails_its_object_only() {
-    let cases = Api::VERSIONS.into_iter().flat_map(|api| {
+    let cases = versions().flat_map(|api| {
         [400, 422].map(|status| {
             let fault = Fault::status(status).on(people(api));
             fails_and_makes_up(api, "subscribers", Kind::SourceBadRequest, fault)

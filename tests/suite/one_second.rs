@@ -1,7 +1,7 @@
 //! Many rows of one second, wherever the edges of pages cut it: none of them is skipped.
 
 use crate::support::scene::narrow;
-use crate::support::{Api, Scene};
+use crate::support::{Api, Scene, versions};
 use chrono::TimeDelta;
 use kitmirror::simulator::{AccountPlan, Bumps, Lag, TimeCursor};
 
@@ -30,7 +30,7 @@ fn cancel_one_by_one(scene: &Scene, skip: u64, count: usize) {
 /// M03. An import crosses the edges of pages: 50 rows in v3, a small page in v4.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_of_one_second_crosses_page_edges_whole() {
-    for api in Api::VERSIONS {
+    for api in versions() {
         for mode in TIME_CURSORS {
             let scene = Scene::loaded_with(narrow(120), api, |modes| {
                 modes.page_cap = Some(50);
@@ -48,7 +48,7 @@ async fn an_import_of_one_second_crosses_page_edges_whole() {
 /// M03. The list of cancellations is in the order of time; its cursor may be a bare second.
 #[tokio::test(flavor = "multi_thread")]
 async fn cancellations_of_one_second_cross_page_edges_whole() {
-    for api in Api::VERSIONS {
+    for api in versions() {
         for mode in TIME_CURSORS {
             let scene = in_fifties(600, api, mode).await;
             let people = scene.change(|account| account.cancel_many(0, 130));
@@ -146,7 +146,7 @@ async fn cancellations_of_one_second_are_found_where_there_are_no_others() {
 /// M03.
 #[tokio::test(flavor = "multi_thread")]
 async fn taggings_of_one_second_cross_page_edges_whole() {
-    for api in Api::VERSIONS {
+    for api in versions() {
         let scene = Scene::loaded_with(AccountPlan::new(600), api, |modes| modes.page_cap = Some(50)).await;
         let tag = scene.first_tag();
         let people = scene.change(|account| account.tag_many(tag, 0, 130));
@@ -160,7 +160,7 @@ async fn taggings_of_one_second_cross_page_edges_whole() {
 /// M04. Half of the rows of one second show only after the pass that read that second.
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_of_one_second_of_which_half_show_later_are_all_found() {
-    for api in Api::VERSIONS {
+    for api in versions() {
         let scene = Scene::loaded(AccountPlan::small(), api).await;
         let tag = scene.first_tag();
         let mut people = scene.change(|account| account.import_subscribers(25));

@@ -3,7 +3,7 @@
 
 use crate::support::judge::Strictness;
 use crate::support::scene::{narrow, of, outcome, people};
-use crate::support::{Api, Scene, shared};
+use crate::support::{Api, Scene, shared, versions};
 use chrono::TimeDelta;
 use kitmirror::replication::Report;
 use kitmirror::simulator::{
@@ -98,7 +98,7 @@ async fn members_who_leave_while_their_list_is_read_take_nobody_with_them() {
 /// M01, G-02. People who come back leave the list of the cancelled while it is read.
 #[tokio::test(flavor = "multi_thread")]
 async fn people_who_come_back_while_the_cancelled_are_read_take_nobody_with_them() {
-    for api in Api::VERSIONS {
+    for api in versions() {
         for (newest_first, seed) in [(true, 1), (false, 2)] {
             let scene = several_pages(api, narrow(800).seed(seed)).await;
             scene.kit.set_modes(|modes| modes.bumps = Bumps::NONE);
@@ -131,7 +131,7 @@ async fn people_who_come_back_while_the_cancelled_are_read_take_nobody_with_them
 /// G-02. Sign-ups, cancellations and taggings between any two requests of an incremental run.
 #[tokio::test(flavor = "multi_thread")]
 async fn churn_during_incremental_runs_is_found_by_the_run_after_it() {
-    for api in Api::VERSIONS {
+    for api in versions() {
         for seed in 1..3 {
             let scene = several_pages(api, narrow(200).seed(seed)).await;
             scene.sync().await;
@@ -161,7 +161,7 @@ async fn churn_during_incremental_runs_is_found_by_the_run_after_it() {
 /// G-06. The list grows or shrinks by pages while it is read.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_may_grow_or_shrink_by_whole_pages() {
-    for api in Api::VERSIONS {
+    for api in versions() {
         for shrinks in [false, true] {
             let scene = several_pages(api, narrow(623)).await;
             let mut chance = fastrand::Rng::with_seed(3);
@@ -330,7 +330,7 @@ async fn never_silently_short_later(api: Api, fault: Fault) -> (Outcome, Report)
 async fn rows_and_pages_that_come_twice_are_stored_once() {
     let again = Fault::page(PageFault::RepeatPage).on("subscribers").nth(3);
     let faults = [again, Fault::page(PageFault::DoubleRows)];
-    for api in Api::VERSIONS {
+    for api in versions() {
         for fault in faults.clone() {
             assert_eq!(never_silently_short(api, fault.clone()).await, Outcome::Complete);
             assert_eq!(never_silently_short_later(api, fault).await.0, Outcome::Complete);
@@ -509,7 +509,7 @@ async fn an_answer_that_is_too_large_is_asked_for_in_smaller_pages() {
 /// G-10. A count that does not agree makes a second walk, not a failure, and costs no more than that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_count_that_does_not_agree_makes_a_second_walk() {
-    for api in Api::VERSIONS {
+    for api in versions() {
         let total = if api == Api::V3 { "449" } else { "900" };
         let fault = Fault::page(PageFault::Total(total.to_owned())).on(people(api));
         let scene = several_pages(api, AccountPlan::new(520)).await;
@@ -541,7 +541,7 @@ async fn a_list_in_no_order_at_all_is_read_whole() {
 /// M09, G-11. The newest member stands on the last page although the newest were asked for first.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_member_deep_in_a_disordered_list_is_found() {
-    for api in Api::VERSIONS {
+    for api in versions() {
         let scene = several_pages(api, AccountPlan::new(400).tag_sizes([240])).await;
         scene.sync().await;
         scene.later(TimeDelta::days(30));
@@ -562,7 +562,7 @@ async fn a_new_member_deep_in_a_disordered_list_is_found() {
 /// G-07, M17. A row that is no row does not cost its page.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_row_that_cannot_be_read_does_not_cost_the_others() {
-    for api in Api::VERSIONS {
+    for api in versions() {
         let scene = several_pages(api, AccountPlan::new(300)).await;
         let broken = Mutation::Replace("17".to_owned());
         scene.kit.faults().add(Fault::rows(Which::Nth(20), broken).on(people(api)).nth(2));

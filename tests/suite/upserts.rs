@@ -1,6 +1,6 @@
 //! Rows that come again: each is there once, takes on what is told anew, and keeps the rest.
 
-use crate::support::scene::{of, outcome, people};
+use crate::support::scene::{narrow, of, outcome, people};
 use crate::support::{Api, Scene};
 use chrono::TimeDelta;
 use kitmirror::replication::{Mode, Whole};
@@ -22,6 +22,29 @@ async fn rows_that_the_overlap_brings_again_stay_untouched() {
             assert!(counts.rows_read >= 60, "{api:?}: the overlap is read");
             assert_eq!((counts.rows_inserted, counts.rows_updated), (0, 0), "{api:?}");
         }
+        scene.equals_kit().await;
+    }
+}
+
+/// D01, D-11. New rows go another way than known ones where a page holds no other. Pages of new rows, of both, of known
+/// ones: each row is there once, and those that were there are left alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_new_rows_and_of_known_ones_follow_each_other() {
+    for api in Api::VERSIONS {
+        let scene = Scene::loaded(narrow(4_300).nasty(), api).await;
+        let all = Vec::from_iter(scene.ids("subscribers", "id").await);
+        let (first, last) = (all[1_700], all[2_600]);
+        let kept = format!("id between {first} and {last} and id % 2 = 0");
+        scene.mirror.execute(&format!("delete from subscribers where not ({kept})")).await;
+        let untouched = "select id, _first_seen_at, _synced_at from subscribers";
+        let before = scene.mirror.lines(&format!("{untouched} order by id")).await;
+        let report = scene.sync_full().await;
+        let counts = ["subscribers", "cancelled_subscribers"].map(|object| of(&report, object).counts);
+        let inserted: u64 = counts.iter().map(|counts| counts.rows_inserted).sum();
+        assert_eq!(inserted, (all.len() - before.len()) as u64, "{api:?}");
+        assert_eq!(counts[0].rows_updated, 0, "{api:?}");
+        assert_eq!(Vec::from_iter(scene.ids("subscribers", "id").await), all, "{api:?}");
+        assert_eq!(scene.mirror.lines(&format!("{untouched} where {kept} order by id")).await, before);
         scene.equals_kit().await;
     }
 }

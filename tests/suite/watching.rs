@@ -77,7 +77,7 @@ async fn readyz_says_what_is_missing_and_notices_when_it_is_there() {
         // Forgotten by the server, as after a long silence: nobody who asks is told of it.
         let database = mirror.database().await;
         watch.rest().await;
-        assert!(database.cut_others().await > 0);
+        assert!(database.cut_the_program().await > 0);
         database.close().await;
         let answer = watch.get("/readyz").await;
         assert_eq!((answer.status, answer.body.as_str()), (200, "ready\n"));

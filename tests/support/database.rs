@@ -13,6 +13,7 @@ use std::str::FromStr as _;
 use tokio::sync::Mutex;
 
 use super::engine::Engine;
+use super::server::ROLE;
 
 /// Every difference between the engines in what tests say to a database. Beyond this, one SQL text serves all:
 /// names that are words of SQL stand in double quotes.
@@ -154,13 +155,13 @@ impl Engine {
         }
     }
 
-    /// Sessions of others in the same database.
-    fn others(self) -> String {
+    /// Sessions of the program in the same database.
+    fn sessions_of_the_program(self) -> String {
         let (id, condition) = match self {
-            Engine::Postgres => ("pid", "datname = current_database() and pid <> pg_backend_pid()"),
-            _ => ("id", "db = database() and id <> connection_id()"),
+            Engine::Postgres => ("pid", "datname = current_database() and usename"),
+            _ => ("id", "db = database() and user"),
         };
-        format!("select {id} from {} where {condition}", self.sessions())
+        format!("select {id} from {} where {condition} = '{ROLE}'", self.sessions())
     }
 
     fn end_session(self, session: &str) -> String {
@@ -201,6 +202,16 @@ impl Database {
         let database = Database { engine, link: Mutex::new(link) };
         database.try_execute(engine.far_from_greenwich()).await?;
         Ok(database)
+    }
+
+    /// Whether the server is still there, and has not ended the session.
+    pub async fn is_open(&self) -> bool {
+        let pinged = match &mut *self.link.lock().await {
+            Link::Sqlite(link) => link.ping().await,
+            Link::Postgres(link) => link.ping().await,
+            Link::Mysql(link) => link.ping().await,
+        };
+        pinged.is_ok()
     }
 
     /// Executes statements.
@@ -270,9 +281,9 @@ impl Database {
         self.lines(&self.engine.columns(table)).await
     }
 
-    /// Ends the sessions of all others in this database; how many there were.
-    pub async fn cut_others(&self) -> usize {
-        let sessions = self.texts(&self.engine.others()).await;
+    /// Ends the program's sessions in this database; how many there were.
+    pub async fn cut_the_program(&self) -> usize {
+        let sessions = self.texts(&self.engine.sessions_of_the_program()).await;
         for session in &sessions {
             // One that ended meanwhile is ended too.
             let _ = self.try_execute(&self.engine.end_session(session)).await;

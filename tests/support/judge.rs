@@ -35,7 +35,10 @@ type Rows = BTreeMap<Vec<i64>, Map<String, Value>>;
 impl Judge {
     /// Compares all tables.
     pub async fn compare(mirror: &Mirror, kit: &Simulator, api: Api, strictness: Strictness) -> Self {
-        let database = mirror.database().await;
+        mirror.asked(async |database| Self::judged(database, kit, api, strictness).await).await
+    }
+
+    async fn judged(database: &Database, kit: &Simulator, api: Api, strictness: Strictness) -> Self {
         let modes = kit.modes();
         let mut judge = Judge { differences: Vec::new() };
         let forgotten = database.texts("select subscriber_id from sync_forgotten").await;
@@ -52,7 +55,7 @@ impl Judge {
             ("sequence_subscriptions", &["sequence_id", "subscriber_id"]),
             ("subscriber_tags", &["tag_id", "subscriber_id"]),
         ] {
-            let stored = judge.stored(&database, table, key).await;
+            let stored = judge.stored(database, table, key).await;
             let mut truth = kit.read(|account| truth(account, &modes, table, api));
             if table.contains("subscri") {
                 // The person comes last in every key.
@@ -64,7 +67,6 @@ impl Judge {
             }
             judge.table(table, &stored, &truth, strictness, kit, api);
         }
-        database.close().await;
         judge
     }
 

@@ -15,7 +15,7 @@ use kitmirror::simulator::{ACCESS_TOKEN, Serving, V3_SECRET, V4_KEY};
 use kitmirror::store::{Access, Place, Store};
 use serde_json::Value;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 /// Which API, by which credential.
@@ -54,6 +54,8 @@ pub struct Mirror {
     pub settings: Vec<(String, String)>,
     /// Whether reconciles mark vanished rows however many there are.
     pub accept_deletions: bool,
+    /// The analyst's connection to a server, kept from one question to the next: to come costs more than to ask.
+    analyst: Mutex<Option<Database>>,
 }
 
 impl Mirror {
@@ -85,7 +87,15 @@ impl Mirror {
             setting("KITMIRROR_VISIBILITY_LAG", "0s"),
             setting("KITMIRROR_MEMBER_RECHECK", "0s"),
         ];
-        Mirror { folder, home, schema: SCHEMA, detour: None, settings, accept_deletions: false }
+        Mirror {
+            folder,
+            home,
+            schema: SCHEMA,
+            detour: None,
+            settings,
+            accept_deletions: false,
+            analyst: Mutex::default(),
+        }
     }
 
     /// A second one, as near to the first as can be: another schema of the same database, another database of the same
@@ -257,55 +267,62 @@ impl Mirror {
         self.home.as_ref().map_or_else(|| self.file_url(), |home| home.analyst.clone())
     }
 
+    /// Asks as the analyst. Nobody is in a file between two questions; a server may have been stopped since the last one.
+    pub async fn asked<T>(&self, question: impl AsyncFnOnce(&Database) -> T) -> T {
+        let kept = || self.analyst.lock().expect("nobody panics here");
+        let last = kept().take();
+        let database = match last {
+            Some(database) if database.is_open().await => database,
+            _ => self.database().await,
+        };
+        let answer = question(&database).await;
+        match self.home {
+            Some(_) => *kept() = Some(database),
+            None => database.close().await,
+        }
+        answer
+    }
+
     /// What somebody else does to the mirror's database.
     pub async fn execute(&self, sql: &str) {
         if let Some(home) = &self.home {
             home.sees(sql);
         }
-        let database = self.database().await;
-        database.execute(sql).await;
-        database.close().await;
+        self.asked(async |database| database.execute(sql).await).await;
     }
 
     /// The one number a query gives.
     pub async fn number(&self, sql: &str) -> i64 {
-        let database = self.database().await;
-        let number = database.number(sql).await;
-        database.close().await;
-        number
+        self.asked(async |database| database.number(sql).await).await
     }
 
     /// The first column of a query, as text.
     pub async fn texts(&self, sql: &str) -> Vec<String> {
-        let database = self.database().await;
-        let texts = database.texts(sql).await;
-        database.close().await;
-        texts
+        self.asked(async |database| database.texts(sql).await).await
     }
 
     /// The rows of a query, cells joined by `|`, with `-` for null.
     pub async fn lines(&self, sql: &str) -> Vec<String> {
-        let database = self.database().await;
-        let lines = database.lines(sql).await;
-        database.close().await;
-        lines
+        self.asked(async |database| database.lines(sql).await).await
     }
 
     /// All that is in it but the lease and the memory of the rate limit, which every start writes: names of
     /// tables and columns, and their rows.
     pub async fn contents(&self) -> Vec<String> {
-        let database = self.database().await;
-        let mut all = database.relations().await;
-        for table in database.tables().await.iter().filter(|table| *table != "sync_lease") {
-            let mut rows = database.rows(&format!("select * from \"{table}\"")).await;
-            rows.iter_mut().for_each(|row| drop(row.remove("sent_requests")));
-            let mut lines: Vec<String> = rows.into_iter().map(|row| Value::from(row).to_string()).collect();
-            lines.sort();
-            all.push(format!("{table}: {}", database.columns(table).await.join(", ")));
-            all.extend(lines);
-        }
-        database.close().await;
-        all
+        self.asked(async |database| {
+            let mut all = database.relations().await;
+            for table in database.tables().await.iter().filter(|table| *table != "sync_lease") {
+                let mut rows = database.rows(&format!("select * from \"{table}\"")).await;
+                rows.iter_mut().for_each(|row| drop(row.remove("sent_requests")));
+                let mut lines: Vec<String> =
+                    rows.into_iter().map(|row| Value::from(row).to_string()).collect();
+                lines.sort();
+                all.push(format!("{table}: {}", database.columns(table).await.join(", ")));
+                all.extend(lines);
+            }
+            all
+        })
+        .await
     }
 
     /// Names of the tables and views there are; none where there is no file yet.
@@ -313,10 +330,7 @@ impl Mirror {
         if self.home.is_none() && !self.file().exists() {
             return Vec::new();
         }
-        let database = self.database().await;
-        let names = database.relations().await;
-        database.close().await;
-        names
+        self.asked(async |database| database.relations().await).await
     }
 }
 

@@ -36,17 +36,31 @@ pub fn round() -> u64 {
 }
 
 /// What of these an engine has to go through where they are about Kit, not about the database: SQLite all of them,
-/// each server every third one, and all servers together all of them.
+/// each server every third one, and all servers together all of them. In the long programme each server has them all.
 pub fn shared<T>(all: impl IntoIterator<Item = T>) -> impl Iterator<Item = T> {
     let (first, step) = match *ENGINE {
-        Engine::Sqlite => (0, 1),
-        Engine::Postgres => (0, 3),
-        Engine::Mariadb => (1, 3),
-        Engine::Mysql => (2, 3),
+        Engine::Postgres if !is_everything_asked() => (0, 3),
+        Engine::Mariadb if !is_everything_asked() => (1, 3),
+        Engine::Mysql if !is_everything_asked() => (2, 3),
+        _ => (0, 1),
     };
     let all: Vec<T> = all.into_iter().collect();
     assert!(all.len() >= 3, "some server would get none of {}", all.len());
     all.into_iter().skip(first).step_by(step)
+}
+
+/// The same of the versions of the API.
+pub fn versions() -> impl Iterator<Item = Api> {
+    let here: &[Api] = match *ENGINE {
+        Engine::Postgres | Engine::Mysql if !is_everything_asked() => &[Api::V4],
+        Engine::Mariadb if !is_everything_asked() => &[Api::V3],
+        _ => &Api::VERSIONS,
+    };
+    here.iter().copied()
+}
+
+fn is_everything_asked() -> bool {
+    std::env::var_os("KITMIRROR_TEST_ALL").is_some()
 }
 
 /// A simulator that answers as fast as it can, and where it listens.

@@ -18,6 +18,8 @@ pub(in crate::store) struct Failure {
 pub(in crate::store) enum Then {
     /// The whole transaction may be tried again on this connection: a lock, a deadlock, a conflict.
     Again,
+    /// The whole transaction may be tried again at once, and goes another way.
+    OtherWay,
     /// The connection is of no use any more: another one may be.
     Reconnect,
     /// A value in the statement cannot be stored; others can.
@@ -116,6 +118,15 @@ pub(in crate::store) fn then(error: &Error) -> Then {
     std::error::Error::source(error)
         .and_then(|cause| cause.downcast_ref::<Failure>())
         .map_or(Then::GiveUp, |failure| failure.then)
+}
+
+/// The same error, where it would be final, of something that is to be tried in another way.
+pub(super) fn other_way(error: Error) -> Error {
+    if then(&error) != Then::GiveUp {
+        return error;
+    }
+    let said = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    error.because(Failure { then: Then::OtherWay, said })
 }
 
 fn classify(dialect: Dialect, error: &sqlx::Error) -> (Kind, Then) {

@@ -16,6 +16,7 @@ use sqlx::mysql::MySqlConnection;
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::dialect::Dialect;
@@ -67,6 +68,10 @@ pub struct Connection {
     row_bytes: usize,
     /// The file it was opened at.
     file: Option<FileId>,
+    /// Tables of which all rows were new that were upserted last.
+    growing: BTreeSet<&'static str>,
+    /// Whether new rows may go by [`Self::insert_new`].
+    inserts_new: bool,
 }
 
 #[derive(Debug)]
@@ -108,6 +113,8 @@ impl Connection {
             statement_bytes,
             row_bytes,
             file: FileId::at(place).ok().flatten(),
+            growing: BTreeSet::new(),
+            inserts_new: true,
         })
     }
 
@@ -158,7 +165,7 @@ impl Connection {
     pub async fn begin(&mut self) -> Result<()> {
         let text = match self.link {
             Link::Sqlite(_) => "begin immediate".to_owned(),
-            Link::Postgres(_) => postgres::begin(self.schema.as_deref(), "read write"),
+            Link::Postgres(_) => postgres::begin(self.schema.as_deref(), postgres::READ_WRITE),
             Link::Mysql(_) => "start transaction".to_owned(),
         };
         self.script("begin a transaction", &text).await
@@ -253,6 +260,67 @@ impl Connection {
                 .map(|done| {
                     stored.upserted(inserted, done.rows_affected().saturating_sub(stored.known + repeated))
                 }),
+        };
+        let upserted = done.map_err(|error| failed(dialect, "write rows", error))?;
+        if upserted.inserted == rows.len() as u64 {
+            self.growing.insert(object.table);
+        } else {
+            self.growing.remove(object.table);
+        }
+        Ok(upserted)
+    }
+
+    /// Whether it is worth a look if so many rows of an object are all new, to write them by [`Self::insert_new`]. Where an
+    /// upsert tells by itself what was new, only when the last one did.
+    pub fn may_insert_new(&self, object: &Object, rows: usize) -> bool {
+        let dialect = self.dialect();
+        self.inserts_new
+            && dialect.is_worth_inserting(rows)
+            && (!dialect.upsert_counts() || self.growing.contains(object.table))
+    }
+
+    /// Whether new rows may go by [`Self::insert_new`] at all.
+    pub fn inserts_new(&self) -> bool {
+        self.inserts_new
+    }
+
+    /// From now on all rows are upserted.
+    pub fn upsert_all(&mut self) {
+        self.inserts_new = false;
+    }
+
+    /// Writes rows of which none is stored, by [`Dialect::insert_new`]; how many. On Postgres this is a short cut that is
+    /// left after any failure but that of a value: the transaction is then to be tried again, and goes the other way.
+    ///
+    /// # Errors
+    /// Classified by [`failed`].
+    pub async fn insert_new(
+        &mut self,
+        object: &'static Object,
+        present: &[usize],
+        rows: &[&Row],
+        now: Time,
+    ) -> Result<u64> {
+        let dialect = self.dialect();
+        let sql = dialect.insert_new(object, present, rows.len());
+        let done = match &mut self.link {
+            Link::Sqlite(connection) => connection
+                .execute(sqlx::query_with(AssertSqlSafe(sql), sqlite::rows(present, rows, now)))
+                .await
+                .map(|done| done.rows_affected()),
+            Link::Mysql(connection) => connection
+                .execute(sqlx::query_with(AssertSqlSafe(sql), mysql::rows(present, rows, now)))
+                .await
+                .map(|done| done.rows_affected()),
+            Link::Postgres(connection) => {
+                // Even if nobody waits for its end.
+                self.inserts_new = false;
+                let copied = postgres::copy(connection, &sql, postgres::copied(present, rows, now)).await;
+                let copied = copied.map_err(|error| failed(dialect, "copy rows", error));
+                self.inserts_new =
+                    copied.as_ref().err().is_none_or(|error| then(error) == Then::LeaveOutValue);
+                return copied.map_err(failure::other_way);
+            }
         };
         done.map_err(|error| failed(dialect, "write rows", error))
     }

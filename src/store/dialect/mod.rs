@@ -223,26 +223,31 @@ impl Dialect {
         }
     }
 
-    /// Columns of a relation: name, declared type in small letters, whether it must not be null.
-    pub(super) fn columns_of_relation(self) -> &'static str {
+    /// Columns of tables: table, name, declared type in small letters, whether it must not be null.
+    pub(super) fn columns_of(self, tables: &[&str]) -> String {
+        let tables: Vec<String> = tables.iter().map(|table| format!("'{table}'")).collect();
+        let tables = tables.join(", ");
         match self {
-            Dialect::Sqlite => "select name, lower(type), \"notnull\" from pragma_table_info(?) order by cid",
-            Dialect::Postgres => {
-                "select cast(a.attname as text), format_type(a.atttypid, a.atttypmod), a.attnotnull \
+            Dialect::Sqlite => format!(
+                "select t.name, c.name, lower(c.type), c.\"notnull\" from sqlite_master t \
+                 join pragma_table_info(t.name) c where t.type = 'table' and t.name in ({tables}) order by t.name, c.cid"
+            ),
+            Dialect::Postgres => format!(
+                "select cast(c.relname as text), cast(a.attname as text), format_type(a.atttypid, a.atttypmod), a.attnotnull \
                  from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace \
-                 where n.nspname = current_schema() and c.relname = ? and a.attnum > 0 and not a.attisdropped \
-                 order by a.attnum"
-            }
+                 where n.nspname = current_schema() and c.relname in ({tables}) and a.attnum > 0 and not a.attisdropped \
+                 order by c.relname, a.attnum"
+            ),
             // Widths of integers and the spelling of charsets differ between versions and mean nothing, but text
             // that is not utf8mb4 loses what Kit sends.
-            Dialect::Mysql => {
-                "select column_name, \
+            Dialect::Mysql => format!(
+                "select table_name, column_name, \
                  concat(case when column_type like 'bigint(%' then 'bigint' else lower(column_type) end, \
                  case when character_set_name is null or character_set_name in ('utf8mb4', 'binary') then '' \
                  else concat(' character set ', character_set_name) end), is_nullable = 'NO' \
-                 from information_schema.columns where table_schema = database() and table_name = ? \
-                 order by ordinal_position"
-            }
+                 from information_schema.columns where table_schema = database() and table_name in ({tables}) \
+                 order by table_name, ordinal_position"
+            ),
         }
     }
 

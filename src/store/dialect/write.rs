@@ -1,10 +1,13 @@
 //! The statements that write rows.
 
 use super::Dialect;
-use crate::model::{Object, Type};
+use crate::model::{Object, Type, Value};
 
 /// Set once or with every change, so never compared.
 const BOOK_TIMES: [&str; 2] = ["_first_seen_at", "_synced_at"];
+
+/// So many rows make up for another trip to the server.
+const WORTH_COPYING: usize = 100;
 
 /// A column of an upsert: name, type.
 type Part = (&'static str, Type);
@@ -24,6 +27,61 @@ impl Dialect {
             Dialect::Postgres => postgres(object, &parts),
             Dialect::Mysql => mysql(object, &parts, rows),
         }
+    }
+
+    /// Inserts `rows` rows of which none is stored, without looking for conflicts. The values are those of an upsert;
+    /// Postgres takes them as binary rows that follow the statement.
+    pub fn insert_new(self, object: &Object, present: &[usize], rows: usize) -> String {
+        let parts: Vec<Part> = present.iter().map(|at| object.cell(*at)).collect();
+        let (table, names) = (quoted(object.table), names(&parts));
+        match self {
+            Dialect::Postgres => format!("copy {table} ({names}) from stdin with (format binary)"),
+            Dialect::Sqlite | Dialect::Mysql => {
+                format!(
+                    "insert into {table} ({names}) values {}",
+                    placeholders(parts.len() + BOOK_TIMES.len(), rows)
+                )
+            }
+        }
+    }
+
+    /// Whether so many rows are worth to be inserted by [`Self::insert_new`]: where statements are kept prepared, as many as
+    /// one takes; on Postgres, where it takes a trip more, enough of them.
+    pub(in crate::store) fn is_worth_inserting(self, rows: usize) -> bool {
+        match self {
+            Dialect::Sqlite | Dialect::Mysql => rows == self.rows_per_statement(),
+            Dialect::Postgres => rows >= WORTH_COPYING,
+        }
+    }
+
+    /// Counts which of some rows are stored, and which of these are marked as gone: rows of one parent, if the key has
+    /// one, and the ids behind it.
+    pub(in crate::store) fn count_stored(
+        self,
+        object: &Object,
+        parent: Option<i64>,
+        ids: impl Iterator<Item = i64>,
+    ) -> (String, Vec<Value>) {
+        let table = quoted(object.table);
+        let id = quoted(object.key.last().copied().unwrap_or_default());
+        let (of_parent, mut values) = match (object.key, parent) {
+            // Bound: the statement stays the same for all parents.
+            ([column, _], Some(parent)) => (format!("{} = ? and ", quoted(column)), vec![Value::Int(parent)]),
+            _ => (String::new(), Vec::new()),
+        };
+        if self == Dialect::Postgres {
+            // A look-up for each, for the reason that `postgres` below gives.
+            let ids: Vec<String> = ids.map(|id| id.to_string()).collect();
+            let sql = format!(
+                "select count(*), count(s.\"_deleted_at\") from unnest(cast('{{{}}}' as bigint[])) as a (id), \
+                 lateral (select \"_deleted_at\" from {table} where {of_parent}{id} = a.id limit 1) s",
+                ids.join(",")
+            );
+            return (sql, values);
+        }
+        let (is_among, among) = self.is_among(&id, ids);
+        values.extend(among);
+        (format!("select count(*), count(\"_deleted_at\") from {table} where {of_parent}{is_among}"), values)
     }
 
     /// Whether an upsert tells by itself how many rows were there before.
