@@ -48,7 +48,8 @@
 //! # What is guaranteed, and why
 //!
 //! * **At least once on the wire, exactly once in the table.** Rows are upserted by keys that both API
-//!   versions give, and a position is never written apart from its rows.
+//!   versions give (inserted, where a look-up in the same transaction finds none of them), and a position is never
+//!   written apart from its rows.
 //! * **A run that failed or was cut short never looks finished.** The *watermark* says what is complete and
 //!   moves only in the transaction that ends a complete pass, never back, and never beyond the source's clock
 //!   at its first page. The *checkpoint* says where an unfinished pass stopped. They are never the same value.
