@@ -9,7 +9,7 @@ use tracing::field::Field;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::Registry;
 use tracing_subscriber::field::MakeExt;
-use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, filter_fn};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Writer, debug_fn, format};
 use tracing_subscriber::fmt::time::FormatTime;
@@ -72,9 +72,7 @@ where
     let detailed = filter.max_level_hint().is_none_or(|level| level > LevelFilter::INFO);
     // What a line is within (object, partition, page) is such detail, too. Machines get it always.
     let within = detailed || format == LogFormat::Json;
-    // Without the hint every disabled `trace!` of every crate would be asked about at run time.
-    let cap = filter_fn(move |metadata| within_cap(metadata) && (within || !metadata.is_span()))
-        .with_max_level_hint(LevelFilter::TRACE);
+    let cap = filter_fn(move |metadata| within_cap(metadata) && (within || !metadata.is_span()));
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
         LogFormat::Text => {
             let line = self::format().compact().with_timer(UtcSeconds).with_target(detailed).with_ansi(ansi);
@@ -82,7 +80,9 @@ where
         }
         LogFormat::Json => Box::new(lines.json().flatten_event(true)),
     };
-    tracing_subscriber::registry().with(lines.with_filter(filter.and(cap)))
+    // Filters of the whole, not of the one layer: such a one remembers for the thread that it refused what was only asked
+    // about (as a driver does before it passes on a server's notice), and refuses the next event of ours in its place.
+    tracing_subscriber::registry().with(lines).with(filter).with(cap)
 }
 
 /// Time of the text lines: whole seconds, as people compare them with other logs.
@@ -213,6 +213,18 @@ mod tests {
                 assert!(text.contains("slow statement"), "{wish}: {text}");
             }
         }
+    }
+
+    /// A driver asks whether a server's notice would be shown before it passes it on.
+    #[test]
+    fn what_is_refused_before_it_is_said_takes_no_line_of_ours_with_it() {
+        let lines = logged(|| {
+            for _ in 0..3 {
+                assert!(!tracing::enabled!(target: "sqlx::postgres::notice", Level::WARN));
+                tracing::warn!(target: "kitmirror::store", "the database went away");
+            }
+        });
+        assert_eq!(lines.len(), 3, "{lines:?}");
     }
 
     #[test]
