@@ -2,6 +2,7 @@
 
 use super::connection::Connection;
 use super::state::text;
+use super::{Store, now};
 use crate::error::Result;
 use crate::model::{Time, Value};
 
@@ -24,6 +25,48 @@ impl std::fmt::Debug for AccountRow {
     }
 }
 
+impl Store {
+    /// The account the mirror belongs to, if it belongs to one yet.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn account(&self) -> Result<Option<AccountRow>> {
+        self.read(|connection| Box::pin(async move { account(connection).await })).await
+    }
+
+    /// Writes which account the mirror belongs to.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn set_account(&self, row: AccountRow) -> Result<()> {
+        self.transaction(move |connection| {
+            let row = row.clone();
+            Box::pin(async move { set_account(connection, &row, now()).await })
+        })
+        .await
+    }
+
+    /// Reads a note about the account (JSON).
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn note(&self, note: AccountNote) -> Result<Option<String>> {
+        self.read(move |connection| Box::pin(async move { self::note(connection, note).await })).await
+    }
+
+    /// Writes a note about the account (JSON).
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn set_note(&self, note: AccountNote, json: String) -> Result<()> {
+        self.transaction(move |connection| {
+            let json = json.clone();
+            Box::pin(async move { set_note(connection, note, &json).await })
+        })
+        .await
+    }
+}
+
 /// The account the mirror belongs to, if it belongs to one yet.
 pub(super) async fn account(connection: &mut Connection) -> Result<Option<AccountRow>> {
     let sql = "select account_id, name, primary_email_address, api_version from sync_account where id = 1 and confirmed_at is not null";
@@ -37,7 +80,7 @@ pub(super) async fn account(connection: &mut Connection) -> Result<Option<Accoun
 }
 
 /// Writes which account the mirror belongs to; an id once known stays.
-pub(super) async fn set_account(connection: &mut Connection, row: &AccountRow, now: Time) -> Result<()> {
+async fn set_account(connection: &mut Connection, row: &AccountRow, now: Time) -> Result<()> {
     ensure_account(connection).await?;
     let optional = |value: &Option<String>| value.as_deref().map_or(Value::Null, text);
     let sql = "update sync_account set account_id = coalesce(?, account_id), name = ?, primary_email_address = ?, api_version = ?, \
@@ -58,14 +101,14 @@ async fn ensure_account(connection: &mut Connection) -> Result<()> {
 }
 
 /// Two notes about the account that are JSON: `findings` and `sent_requests`.
-pub(super) async fn note(connection: &mut Connection, column: AccountNote) -> Result<Option<String>> {
+async fn note(connection: &mut Connection, column: AccountNote) -> Result<Option<String>> {
     let sql = format!("select {} from sync_account where id = 1", column.name());
     let rows = connection.rows("read sync_account", &sql, &[]).await?;
     Ok(rows.first().and_then(|row| row.text(0)).map(str::to_owned))
 }
 
 /// Writes one of them.
-pub(super) async fn set_note(connection: &mut Connection, column: AccountNote, json: &str) -> Result<()> {
+async fn set_note(connection: &mut Connection, column: AccountNote, json: &str) -> Result<()> {
     ensure_account(connection).await?;
     let sql = format!("update sync_account set {} = ? where id = 1", column.name());
     connection.run("write sync_account", &sql, &[text(json)]).await.map(drop)

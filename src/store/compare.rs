@@ -2,9 +2,10 @@
 //! would change is thereby told by the very statements that would change it.
 
 use chrono::SubsecRound as _;
+use std::sync::Arc;
 
 use super::connection::Connection;
-use super::{forgotten, now, rows};
+use super::{Store, forgotten, now, rows};
 use crate::error::Result;
 use crate::model::{Object, Row, Value};
 
@@ -17,12 +18,25 @@ pub struct Compared {
     pub different: Vec<i64>,
 }
 
+impl Store {
+    /// Compares rows of one partition, as Kit shows them, with what is stored. Leaves nothing written, and needs no
+    /// lease: it works beside a kitmirror that writes.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn compare(&self, object: &'static Object, batch: Vec<Row>) -> Result<Compared> {
+        let batch = Arc::new(batch);
+        self.line
+            .rehearse(move |connection| {
+                let batch = Arc::clone(&batch);
+                Box::pin(async move { compare(connection, object, &batch).await })
+            })
+            .await
+    }
+}
+
 /// Compares rows of one partition with what is stored: in a transaction that is taken back.
-pub(super) async fn compare(
-    connection: &mut Connection,
-    object: &'static Object,
-    batch: &[Row],
-) -> Result<Compared> {
+async fn compare(connection: &mut Connection, object: &'static Object, batch: &[Row]) -> Result<Compared> {
     // As exact as the least exact engine stores it, so that it is found again.
     let stamp = Value::Time(now().trunc_subsecs(6));
     let Value::Time(at) = stamp else { return Ok(Compared::default()) };

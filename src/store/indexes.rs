@@ -1,6 +1,7 @@
 //! The index whose entries come in no order: each commit of a first load touches pages all over it. On SQLite, where
 //! that is most of what such a load writes, it is put off until the load is complete.
 
+use super::Store;
 use super::connection::{Connection, SQLITE_CACHE};
 use super::dialect::Dialect;
 use super::rows;
@@ -11,14 +12,50 @@ use crate::model::Object;
 
 /// An index that is put off.
 #[derive(Debug, Clone)]
-pub(super) struct PutOff {
+struct PutOff {
     name: String,
     /// The statement that makes it.
     create: String,
 }
 
+impl Store {
+    /// Rows of an object are about to be loaded: on SQLite, an index that would slow that down is dropped if there are
+    /// none yet. [`Store::complete_indexes`] makes it again.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn put_off_indexes(&self, object: &'static Object) -> Result<()> {
+        let Some(index) = of(self.dialect, object) else { return Ok(()) };
+        self.transaction(move |connection| {
+            let index = index.clone();
+            Box::pin(async move { index.begin(connection, object).await })
+        })
+        .await
+    }
+
+    /// All rows of an object are there: the index that was put off is made, if it is missing. That reads the whole table,
+    /// and whatever else is to be written waits for it, the lease among it: should it run out meanwhile and somebody else
+    /// take it, nothing more is written here.
+    ///
+    /// # Errors
+    /// Those of the database. What has been written stands, and is as complete without the index.
+    pub async fn complete_indexes(&self, object: &'static Object) -> Result<()> {
+        let Some(index) = of(self.dialect, object) else { return Ok(()) };
+        let looked_for = index.clone();
+        let is_missing = self.read(move |connection| {
+            let index = looked_for.clone();
+            Box::pin(async move { index.is_missing(connection).await })
+        });
+        if !is_missing.await? {
+            return Ok(());
+        }
+        self.renew_lease().await?;
+        self.line.alone(move |connection| Box::pin(async move { index.make(connection).await })).await
+    }
+}
+
 /// That of the table of an object, if there is one and the engine gains by it.
-pub(super) fn of(dialect: Dialect, object: &Object) -> Option<PutOff> {
+fn of(dialect: Dialect, object: &Object) -> Option<PutOff> {
     if dialect != Dialect::Sqlite || object.is_view() {
         return None;
     }
@@ -29,7 +66,7 @@ pub(super) fn of(dialect: Dialect, object: &Object) -> Option<PutOff> {
 
 impl PutOff {
     /// Drops it while its table holds nothing.
-    pub(super) async fn begin(&self, connection: &mut Connection, object: &Object) -> Result<()> {
+    async fn begin(&self, connection: &mut Connection, object: &Object) -> Result<()> {
         if rows::has_any(connection, object).await? {
             return Ok(());
         }
@@ -38,13 +75,13 @@ impl PutOff {
     }
 
     /// Whether it is to be made.
-    pub(super) async fn is_missing(&self, connection: &mut Connection) -> Result<bool> {
+    async fn is_missing(&self, connection: &mut Connection) -> Result<bool> {
         let look = "select 1 from sqlite_schema where type = 'index' and name = ?";
         Ok(connection.rows("look for an index", look, &[text(&self.name)]).await?.is_empty())
     }
 
     /// Makes it.
-    pub(super) async fn make(&self, connection: &mut Connection) -> Result<()> {
+    async fn make(&self, connection: &mut Connection) -> Result<()> {
         tracing::info!("Making the index {}", self.name);
         // SQLite sorts as much at once as it may keep of the file in memory.
         connection.script("sort in little memory", "pragma cache_size = -2000").await?;

@@ -3,6 +3,8 @@
 
 use super::connection::{Cells, Connection};
 use super::state::text;
+use super::{Store, lock};
+use crate::chaos::{self, Place as At};
 use crate::error::{Error, Kind, Result};
 use crate::model::Value;
 
@@ -30,8 +32,71 @@ pub struct Holder {
     pub until: String,
 }
 
+impl Store {
+    /// Takes the right to write, or tells who holds it.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn acquire_lease(&self, owner: &str) -> Result<std::result::Result<(), Holder>> {
+        let name = owner.to_owned();
+        // Only now is the database ours to change: a foreign one was refused before. The mode is kept in the
+        // file; while somebody reads it cannot be changed, and the next start will.
+        if let Some(mode) = self.dialect.journal_mode() {
+            let set = self.line.alone(move |connection| {
+                Box::pin(async move { connection.script("set the journal mode", mode).await })
+            });
+            if let Err(error) = set.await {
+                tracing::debug!("{}", error.one_line());
+            }
+        }
+        let taken = self
+            .line
+            .write(None, move |connection| {
+                let name = name.clone();
+                Box::pin(async move { acquire(connection, &name).await })
+            })
+            .await?;
+        chaos::reach(At::LeaseTaken).await;
+        Ok(taken.map(|lease| *lock(&self.lease) = Some(lease)))
+    }
+
+    /// Extends the lease between commits.
+    ///
+    /// # Errors
+    /// `LeaseLost` when somebody has taken over.
+    pub async fn renew_lease(&self) -> Result<()> {
+        if self.held().is_none() {
+            return Ok(());
+        }
+        self.transaction(|_| Box::pin(async { Ok(()) })).await
+    }
+
+    /// Who holds the right to write at present, if anybody does.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn lease_holder(&self) -> Result<Option<Holder>> {
+        self.read(|connection| Box::pin(async move { holder(connection).await })).await
+    }
+
+    /// Gives the lease back.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn release_lease(&self) -> Result<()> {
+        let Some(held) = lock(&self.lease).take() else { return Ok(()) };
+        chaos::reach(At::LeaseGivenBack).await;
+        self.line
+            .write(None, move |connection| {
+                let held = held.clone();
+                Box::pin(async move { release(connection, &held).await })
+            })
+            .await
+    }
+}
+
 /// Who holds the lease: nobody when it is free, expired, or held by a process of this machine that is no more.
-pub(super) async fn holder(connection: &mut Connection) -> Result<Option<Holder>> {
+async fn holder(connection: &mut Connection) -> Result<Option<Holder>> {
     let look = format!(
         "select owner, acquired_at, expires_at from sync_lease where id = 1 and expires_at > {}",
         connection.dialect().now()
@@ -71,10 +136,7 @@ pub(super) async fn hold_up_writers(connection: &mut Connection) -> Result<()> {
 }
 
 /// Takes the lease if it is free, expired, or held by a process of this machine that is no more.
-pub(super) async fn acquire(
-    connection: &mut Connection,
-    owner: &str,
-) -> Result<std::result::Result<Lease, Holder>> {
+async fn acquire(connection: &mut Connection, owner: &str) -> Result<std::result::Result<Lease, Holder>> {
     let dialect = connection.dialect();
     let now = dialect.now();
     ensure(connection).await?;
@@ -133,7 +195,7 @@ pub(super) async fn hold(connection: &mut Connection, lease: &Lease, commit: i64
 }
 
 /// Gives it back, if it is still ours.
-pub(super) async fn release(connection: &mut Connection, lease: &Lease) -> Result<()> {
+async fn release(connection: &mut Connection, lease: &Lease) -> Result<()> {
     let sql = format!(
         "update sync_lease set expires_at = {} where id = 1 and epoch = ?",
         connection.dialect().now()

@@ -3,6 +3,7 @@
 
 use roaring::RoaringTreemap;
 
+use super::Store;
 use super::connection::Connection;
 use super::state::text;
 use crate::error::{Error, Kind, Result};
@@ -72,6 +73,33 @@ impl MetStep {
     }
 }
 
+impl Store {
+    /// The keys that the pass under way over a partition has met, as far as they are committed.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn met(&self, object: &'static Object, partition: &str) -> Result<Met> {
+        let mut met = Met::default();
+        let mut after = Some(0);
+        while let Some(chunk) = after {
+            let partition = partition.to_owned();
+            let (next, some) = self
+                .read(move |connection| {
+                    let partition = partition.clone();
+                    Box::pin(async move {
+                        let mut some = Met::default();
+                        let next = load(connection, object, &partition, chunk, &mut some).await?;
+                        Ok((next, some))
+                    })
+                })
+                .await?;
+            met.join(some);
+            after = next;
+        }
+        Ok(met)
+    }
+}
+
 /// Applies the step.
 pub(super) async fn apply(
     connection: &mut Connection,
@@ -108,7 +136,7 @@ async fn add(connection: &mut Connection, object: &Object, partition: &str, ids:
 }
 
 /// Adds the chunks behind the one numbered `after` to `met`; the number of the last one, or nothing behind the end.
-pub(super) async fn load(
+async fn load(
     connection: &mut Connection,
     object: &Object,
     partition: &str,

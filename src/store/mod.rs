@@ -59,10 +59,9 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::chaos::{self, Place as At};
 use crate::error::{Error, Kind, Result};
 use crate::model::time::now;
-use crate::model::{Object, Quarantined, Row, Time, objects};
+use crate::model::{Object, Quarantined, Time, objects};
 use connection::{Connection, Then, then};
 use transaction::{Line, Work};
 
@@ -161,67 +160,6 @@ impl Store {
     pub async fn check_schema(&self) -> Result<()> {
         let differences = self.differences().await?;
         if differences.is_empty() { Ok(()) } else { Err(schema::mismatch(&differences)) }
-    }
-
-    /// Takes the right to write, or tells who holds it.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn acquire_lease(&self, owner: &str) -> Result<std::result::Result<(), Holder>> {
-        let name = owner.to_owned();
-        // Only now is the database ours to change: a foreign one was refused before. The mode is kept in the
-        // file; while somebody reads it cannot be changed, and the next start will.
-        if let Some(mode) = self.dialect.journal_mode() {
-            let set = self.line.alone(move |connection| {
-                Box::pin(async move { connection.script("set the journal mode", mode).await })
-            });
-            if let Err(error) = set.await {
-                tracing::debug!("{}", error.one_line());
-            }
-        }
-        let taken = self
-            .line
-            .write(None, move |connection| {
-                let name = name.clone();
-                Box::pin(async move { lease::acquire(connection, &name).await })
-            })
-            .await?;
-        chaos::reach(At::LeaseTaken).await;
-        Ok(taken.map(|lease| *lock(&self.lease) = Some(lease)))
-    }
-
-    /// Extends the lease between commits.
-    ///
-    /// # Errors
-    /// `LeaseLost` when somebody has taken over.
-    pub async fn renew_lease(&self) -> Result<()> {
-        if self.held().is_none() {
-            return Ok(());
-        }
-        self.transaction(|_| Box::pin(async { Ok(()) })).await
-    }
-
-    /// Who holds the right to write at present, if anybody does.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn lease_holder(&self) -> Result<Option<Holder>> {
-        self.read(|connection| Box::pin(async move { lease::holder(connection).await })).await
-    }
-
-    /// Gives the lease back.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn release_lease(&self) -> Result<()> {
-        let Some(held) = lock(&self.lease).take() else { return Ok(()) };
-        chaos::reach(At::LeaseGivenBack).await;
-        self.line
-            .write(None, move |connection| {
-                let held = held.clone();
-                Box::pin(async move { lease::release(connection, &held).await })
-            })
-            .await
     }
 
     /// To be asked for before a page is, and to be committed with it: people who are marked as gone in between do not
@@ -401,123 +339,6 @@ impl Store {
             .await
     }
 
-    /// The keys that the pass under way over a partition has met, as far as they are committed.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn met(&self, object: &'static Object, partition: &str) -> Result<Met> {
-        let mut met = Met::default();
-        let mut after = Some(0);
-        while let Some(chunk) = after {
-            let partition = partition.to_owned();
-            let (next, some) = self
-                .read(move |connection| {
-                    let partition = partition.clone();
-                    Box::pin(async move {
-                        let mut some = Met::default();
-                        let next = met::load(connection, object, &partition, chunk, &mut some).await?;
-                        Ok((next, some))
-                    })
-                })
-                .await?;
-            met.join(some);
-            after = next;
-        }
-        Ok(met)
-    }
-
-    /// Looks for live rows that a complete pass has not met. Changes nothing, and holds no transaction for longer than
-    /// it takes to look at ten thousand rows.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn vanished(&self, search: Search, met: Arc<Met>) -> Result<Vanished> {
-        let mut found = Vanished::default();
-        let mut rest = Some(search);
-        while let Some(search) = rest.take() {
-            let (next, met) = (search.clone(), Arc::clone(&met));
-            let (more, last) = self
-                .read(move |connection| {
-                    let (search, met) = (next.clone(), Arc::clone(&met));
-                    Box::pin(async move { sweep::look(connection, &search, &met).await })
-                })
-                .await?;
-            rest = last.map(|after| Search { after, most: search.most - more.ids.len(), ..search });
-            found.live += more.live;
-            found.count += more.count;
-            found.ids.extend(more.ids);
-        }
-        Ok(found)
-    }
-
-    /// Compares rows of one partition, as Kit shows them, with what is stored. Leaves nothing written, and needs no
-    /// lease: it works beside a kitmirror that writes.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn compare(&self, object: &'static Object, batch: Vec<Row>) -> Result<Compared> {
-        let batch = Arc::new(batch);
-        self.line
-            .rehearse(move |connection| {
-                let batch = Arc::clone(&batch);
-                Box::pin(async move { compare::compare(connection, object, &batch).await })
-            })
-            .await
-    }
-
-    /// How many members Kit counts for a parent, where its row says so (API v4).
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn counted(&self, object: &'static Object, partition: &str) -> Result<Option<u64>> {
-        let partition = partition.to_owned();
-        self.read(move |connection| {
-            let partition = partition.clone();
-            Box::pin(async move { sweep::counted(connection, object, &partition).await })
-        })
-        .await
-    }
-
-    /// The account the mirror belongs to, if it belongs to one yet.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn account(&self) -> Result<Option<AccountRow>> {
-        self.read(|connection| Box::pin(async move { account::account(connection).await })).await
-    }
-
-    /// Writes which account the mirror belongs to.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn set_account(&self, row: AccountRow) -> Result<()> {
-        self.transaction(move |connection| {
-            let row = row.clone();
-            Box::pin(async move { account::set_account(connection, &row, now()).await })
-        })
-        .await
-    }
-
-    /// Reads a note about the account (JSON).
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn note(&self, note: AccountNote) -> Result<Option<String>> {
-        self.read(move |connection| Box::pin(async move { account::note(connection, note).await })).await
-    }
-
-    /// Writes a note about the account (JSON).
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn set_note(&self, note: AccountNote, json: String) -> Result<()> {
-        self.transaction(move |connection| {
-            let json = json.clone();
-            Box::pin(async move { account::set_note(connection, note, &json).await })
-        })
-        .await
-    }
-
     /// Remembers that a full load or a reconcile of an object was asked for, unless one is under way already.
     ///
     /// # Errors
@@ -544,40 +365,6 @@ impl Store {
             })
         })
         .await
-    }
-
-    /// Rows of an object are about to be loaded: on SQLite, an index that would slow that down is dropped if there are
-    /// none yet. [`Store::complete_indexes`] makes it again.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn put_off_indexes(&self, object: &'static Object) -> Result<()> {
-        let Some(index) = indexes::of(self.dialect, object) else { return Ok(()) };
-        self.transaction(move |connection| {
-            let index = index.clone();
-            Box::pin(async move { index.begin(connection, object).await })
-        })
-        .await
-    }
-
-    /// All rows of an object are there: the index that was put off is made, if it is missing. That reads the whole table,
-    /// and whatever else is to be written waits for it, the lease among it: should it run out meanwhile and somebody else
-    /// take it, nothing more is written here.
-    ///
-    /// # Errors
-    /// Those of the database. What has been written stands, and is as complete without the index.
-    pub async fn complete_indexes(&self, object: &'static Object) -> Result<()> {
-        let Some(index) = indexes::of(self.dialect, object) else { return Ok(()) };
-        let looked_for = index.clone();
-        let is_missing = self.read(move |connection| {
-            let index = looked_for.clone();
-            Box::pin(async move { index.is_missing(connection).await })
-        });
-        if !is_missing.await? {
-            return Ok(());
-        }
-        self.renew_lease().await?;
-        self.line.alone(move |connection| Box::pin(async move { index.make(connection).await })).await
     }
 
     /// All partitions of an object are complete; `began_at` is the source's clock before the first.
@@ -626,47 +413,6 @@ impl Store {
             Box::pin(async move { state::leave_out(connection, object.name, &partition).await })
         })
         .await
-    }
-
-    /// Opens the account of a run; its id.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn begin_run(&self, object: &'static Object, mode: &'static str) -> Result<i64> {
-        self.transaction(move |connection| {
-            Box::pin(async move { runs::begin_run(connection, object.name, mode, now()).await })
-        })
-        .await
-    }
-
-    /// Closes the account of a run; `meter` is its requests and repeated requests.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn end_run(
-        &self,
-        run: i64,
-        mode: &'static str,
-        outcome: Outcome,
-        meter: (u64, u64),
-        error: Option<String>,
-    ) -> Result<()> {
-        self.transaction(move |connection| {
-            let error = error.clone();
-            Box::pin(async move {
-                runs::end_run(connection, run, mode, outcome, meter, error.as_deref(), now()).await
-            })
-        })
-        .await
-    }
-
-    /// Drops runs and quarantined records that are older than their retention.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn forget_old(&self) -> Result<()> {
-        self.transaction(move |connection| Box::pin(async move { runs::forget_old(connection, now()).await }))
-            .await
     }
 
     /// Runs a query and gives its cells as text, for showing results to people.

@@ -2,8 +2,9 @@
 
 use super::connection::Connection;
 use super::state::text;
+use super::{Store, now};
 use crate::error::Result;
-use crate::model::{Time, Value};
+use crate::model::{Object, Time, Value};
 
 /// How a run of one object ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -60,13 +61,50 @@ pub struct Counts {
     pub rows_quarantined: u64,
 }
 
+impl Store {
+    /// Opens the account of a run; its id.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn begin_run(&self, object: &'static Object, mode: &'static str) -> Result<i64> {
+        self.transaction(move |connection| {
+            Box::pin(async move { begin_run(connection, object.name, mode, now()).await })
+        })
+        .await
+    }
+
+    /// Closes the account of a run; `meter` is its requests and repeated requests.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn end_run(
+        &self,
+        run: i64,
+        mode: &'static str,
+        outcome: Outcome,
+        meter: (u64, u64),
+        error: Option<String>,
+    ) -> Result<()> {
+        self.transaction(move |connection| {
+            let error = error.clone();
+            Box::pin(
+                async move { end_run(connection, run, mode, outcome, meter, error.as_deref(), now()).await },
+            )
+        })
+        .await
+    }
+
+    /// Drops runs and quarantined records that are older than their retention.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn forget_old(&self) -> Result<()> {
+        self.transaction(move |connection| Box::pin(async move { forget_old(connection, now()).await })).await
+    }
+}
+
 /// Opens the account of a run; its id.
-pub(super) async fn begin_run(
-    connection: &mut Connection,
-    object: &str,
-    mode: &str,
-    now: Time,
-) -> Result<i64> {
+async fn begin_run(connection: &mut Connection, object: &str, mode: &str, now: Time) -> Result<i64> {
     let orphans = "update sync_runs set outcome = 'interrupted', finished_at = ? where object = ? and outcome = 'running'";
     connection.run("write sync_runs", orphans, &[Value::Time(now), text(object)]).await?;
     let sql = "insert into sync_runs (object, mode, started_at, outcome) values (?, ?, ?, 'running')";
@@ -101,7 +139,7 @@ pub(super) async fn count_run(
 }
 
 /// Closes the account of a run.
-pub(super) async fn end_run(
+async fn end_run(
     connection: &mut Connection,
     run: i64,
     mode: &str,
@@ -124,7 +162,7 @@ pub(super) async fn end_run(
 }
 
 /// Drops what is older than its retention: runs after 90 days, quarantine 30 days after it was last seen.
-pub(super) async fn forget_old(connection: &mut Connection, now: Time) -> Result<()> {
+async fn forget_old(connection: &mut Connection, now: Time) -> Result<()> {
     let before = |days| Value::Time(now - chrono::TimeDelta::days(days));
     connection.run("clean sync_runs", "delete from sync_runs where started_at < ?", &[before(90)]).await?;
     connection

@@ -51,10 +51,7 @@ pub(super) async fn differences(connection: &mut Connection) -> Result<Vec<Diffe
         is_there(view, "view");
     }
     // All at once: there may be a sea between us and the server.
-    let names: Vec<&str> = tables.iter().map(|table| table.name).collect();
-    if names.is_empty() {
-        return Ok(found);
-    }
+    let names: Vec<&str> = tables::all().iter().map(|table| table.name).collect();
     let sql = connection.dialect().columns_of(&names);
     let columns = connection.rows("read columns", &sql, &[]).await?;
     for table in &tables {

@@ -1,7 +1,9 @@
 //! Rows that are gone at Kit: found by what a complete pass has not met, marked by `_deleted_at`, never removed here.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use super::Store;
 use super::connection::Connection;
 use super::met::Met;
 use super::state::text;
@@ -59,12 +61,47 @@ pub struct Vanished {
     pub ids: Vec<i64>,
 }
 
+impl Store {
+    /// Looks for live rows that a complete pass has not met. Changes nothing, and holds no transaction for longer than
+    /// it takes to look at ten thousand rows.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn vanished(&self, search: Search, met: Arc<Met>) -> Result<Vanished> {
+        let mut found = Vanished::default();
+        let mut rest = Some(search);
+        while let Some(search) = rest.take() {
+            let (next, met) = (search.clone(), Arc::clone(&met));
+            let (more, last) = self
+                .read(move |connection| {
+                    let (search, met) = (next.clone(), Arc::clone(&met));
+                    Box::pin(async move { look(connection, &search, &met).await })
+                })
+                .await?;
+            rest = last.map(|after| Search { after, most: search.most - more.ids.len(), ..search });
+            found.live += more.live;
+            found.count += more.count;
+            found.ids.extend(more.ids);
+        }
+        Ok(found)
+    }
+
+    /// How many members Kit counts for a parent, where its row says so (API v4).
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn counted(&self, object: &'static Object, partition: &str) -> Result<Option<u64>> {
+        let partition = partition.to_owned();
+        self.read(move |connection| {
+            let partition = partition.clone();
+            Box::pin(async move { counted(connection, object, &partition).await })
+        })
+        .await
+    }
+}
+
 /// Goes through the next rows: what was found among them, and the id behind which to go on, or nothing at the end.
-pub(super) async fn look(
-    connection: &mut Connection,
-    search: &Search,
-    met: &Met,
-) -> Result<(Vanished, Option<i64>)> {
+async fn look(connection: &mut Connection, search: &Search, met: &Met) -> Result<(Vanished, Option<i64>)> {
     let id = search.object.member_column();
     let mut values = vec![Value::Time(search.before)];
     let mut conditions = String::new();
@@ -116,11 +153,7 @@ async fn in_sight(connection: &mut Connection, people: Vec<i64>) -> Result<Vec<i
 }
 
 /// How many members Kit counts for a parent, where its row says so.
-pub(super) async fn counted(
-    connection: &mut Connection,
-    object: &Object,
-    partition: &str,
-) -> Result<Option<u64>> {
+async fn counted(connection: &mut Connection, object: &Object, partition: &str) -> Result<Option<u64>> {
     let (Some(parent), Ok(id)) = (object.parent(), partition.parse()) else { return Ok(None) };
     if parent.column_index("subscriber_count").is_none() {
         return Ok(None);

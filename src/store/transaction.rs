@@ -6,11 +6,14 @@
 //! connection as well: a caller that begins to wait and then does something else first would keep it from all others.
 //! The place in the queue is taken by the call: what was asked for first is made first, however late a task begins.
 
+mod deed;
+mod patience;
+
 use futures_util::FutureExt as _;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tracing::Instrument as _;
 
@@ -18,20 +21,16 @@ use super::connection::{Access, Connection, FileId, Place, Then, failed, then};
 use super::lease::{self, Lease};
 use crate::chaos::{self, Place as At};
 use crate::error::{Error, Kind, Result};
+pub(super) use deed::Work;
+use deed::{Deed, Slot};
+use patience::Patience;
 
-/// How long a database that was lost in the middle of work is waited for, and a busy one tried again.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// The longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A server that does not answer for so long is given up, and another connection tried. Well over the time that a
 /// statement waits for a lock.
 const UNANSWERED: Duration = Duration::from_secs(180);
 
 /// The same for those who would rather know that it does not answer.
 const GLANCED_WITHIN: Duration = Duration::from_secs(30);
-
-/// What is done within a transaction. May be done again from its beginning.
-pub(super) type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
 
 /// The one connection to the database, and the way to another one.
 #[derive(Clone)]
@@ -65,41 +64,6 @@ enum Attempt {
     Unknown(Error),
     /// It is not.
     Failed(Error),
-}
-
-/// Work that leaves its value with whoever asked for it. What runs it does not know of which type that is, and so is
-/// compiled once instead of for each of the fifty kinds of work there are.
-type Deed = Box<dyn for<'c> Fn(&'c mut Connection) -> Work<'c, ()> + Send + Sync>;
-
-/// Where a [`Deed`] leaves its value.
-struct Outcome<T>(Arc<std::sync::Mutex<Option<T>>>);
-
-impl<T: Send + 'static> Outcome<T> {
-    fn of<F>(work: F) -> (Deed, Self)
-    where
-        F: for<'c> Fn(&'c mut Connection) -> Work<'c, T> + Send + Sync + 'static,
-    {
-        let outcome = Outcome(Arc::default());
-        let slot = Arc::clone(&outcome.0);
-        let deed: Deed = Box::new(move |connection| {
-            let (work, slot) = (work(connection), Arc::clone(&slot));
-            Box::pin(async move { work.await.map(|value| leave(&slot, value)) })
-        });
-        (deed, outcome)
-    }
-
-    /// The value of the last time the work was done.
-    ///
-    /// # Errors
-    /// A bug: it was never done.
-    fn taken(self) -> Result<T> {
-        let value = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        value.ok_or_else(|| Error::new(Kind::Internal, "a transaction ended without having been made"))
-    }
-}
-
-fn leave<T>(slot: &std::sync::Mutex<Option<T>>, value: T) {
-    *slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(value);
 }
 
 impl Line {
@@ -137,10 +101,10 @@ impl Line {
         T: Send + 'static,
         F: for<'c> Fn(&'c mut Connection) -> Work<'c, T> + Send + Sync + 'static,
     {
-        let (deed, outcome) = Outcome::of(work);
+        let (deed, slot) = Slot::of(work);
         let turn = self.turn();
         owned_task(Box::pin(async move { turn.await.write(lease, &deed).await })).await?;
-        outcome.taken()
+        slot.taken()
     }
 
     /// Runs a reading `work`, again from its beginning when the database was away.
@@ -167,10 +131,10 @@ impl Line {
         T: Send + 'static,
         F: for<'c> Fn(&'c mut Connection) -> Work<'c, T> + Send + Sync + 'static,
     {
-        let (deed, outcome) = Outcome::of(work);
+        let (deed, slot) = Slot::of(work);
         let turn = self.turn();
         owned_task(Box::pin(async move { turn.await.leave_as_it_is(within, &deed).await })).await?;
-        outcome.taken()
+        slot.taken()
     }
 
     /// Runs a reading `work` and does not wait for a database that is away: for whoever shows just that. Only a
@@ -180,10 +144,10 @@ impl Line {
         T: Send + 'static,
         F: for<'c> Fn(&'c mut Connection) -> Work<'c, T> + Send + Sync + 'static,
     {
-        let (deed, outcome) = Outcome::of(work);
+        let (deed, slot) = Slot::of(work);
         let turn = self.turn();
         owned_task(Box::pin(async move { turn.await.glance(&deed).await })).await?;
-        outcome.taken()
+        slot.taken()
     }
 
     /// Runs `work` once on the connection, outside of any transaction.
@@ -192,16 +156,15 @@ impl Line {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut Connection) -> Work<'c, T> + Send + 'static,
     {
-        let outcome = Outcome(Arc::default());
-        let slot = Arc::clone(&outcome.0);
-        let turn = self.turn();
+        let slot = Slot::new();
+        let (turn, left) = (self.turn(), slot.again());
         owned_task(Box::pin(async move {
             let mut wire = turn.await;
             let result = chaos::in_place(work(wire.connected().await?)).await;
-            wire.drop_if_lost(result).map(|value| leave(&slot, value))
+            wire.drop_if_lost(result).map(|value| left.leave(value))
         }))
         .await?;
-        outcome.taken()
+        slot.taken()
     }
 
     /// Closes the connection in good order, if this is the last handle to it.
@@ -417,52 +380,6 @@ async fn answered<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     match tokio::time::timeout(UNANSWERED, chaos::in_place(work)).await {
         Ok(result) => result,
         Err(_) => Err(super::connection::unanswered(UNANSWERED)),
-    }
-}
-
-/// How much longer something is tried again.
-struct Patience {
-    /// When it first failed.
-    since: Option<Instant>,
-    pause: Duration,
-}
-
-impl Patience {
-    fn new() -> Self {
-        Patience { since: None, pause: Duration::from_millis(50) }
-    }
-
-    /// Tells whoever was told of trouble that it is over.
-    fn was_worth_it(&self) {
-        if let Some(since) = self.since {
-            tracing::info!("The database works again after {:.1} s", since.elapsed().as_secs_f64());
-        }
-    }
-
-    /// Waits before another try, or gives the error back where none is worth it.
-    async fn after(&mut self, error: Error) -> Result<()> {
-        let waited = self.since.map_or(Duration::ZERO, |since| since.elapsed());
-        if then(&error) == Then::OtherWay {
-            tracing::debug!("{}; trying another way", error.one_line());
-            return Ok(());
-        }
-        let is_final = matches!(then(&error), Then::GiveUp | Then::LeaveOutValue);
-        let patience = chaos::hasty(PATIENCE);
-        if is_final || waited + self.pause > patience {
-            return Err(error);
-        }
-        if self.since.is_some() {
-            tracing::debug!("Still not: {}", error.one_line());
-        } else {
-            // From here, not from the beginning: an answer may have been waited for longer than this.
-            self.since = Some(Instant::now());
-            let seconds = patience.as_secs();
-            tracing::warn!("{}; trying again for up to {seconds} s", error.one_line());
-        }
-        let jitter = fastrand::u64(0..=self.pause.as_millis() as u64 / 2);
-        tokio::time::sleep(self.pause + Duration::from_millis(jitter)).await;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        Ok(())
     }
 }
 

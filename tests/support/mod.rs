@@ -35,32 +35,34 @@ pub fn round() -> u64 {
     std::env::var("KITMIRROR_TEST_SEED").map_or(0, |text| text.parse().expect("a number"))
 }
 
-/// What of these an engine has to go through where they are about Kit, not about the database: SQLite all of them,
-/// each server every third one, and all servers together all of them. In the long programme each server has them all.
-pub fn shared<T>(all: impl IntoIterator<Item = T>) -> impl Iterator<Item = T> {
-    let (first, step) = match *ENGINE {
-        Engine::Postgres if !is_everything_asked() => (0, 3),
-        Engine::Mariadb if !is_everything_asked() => (1, 3),
-        Engine::Mysql if !is_everything_asked() => (2, 3),
-        _ => (0, 1),
+/// Which third a server gets of what is about Kit and not about the database. SQLite gets everything, and in the long
+/// programme everybody does.
+fn third() -> Option<usize> {
+    let third = match *ENGINE {
+        Engine::Sqlite => return None,
+        Engine::Postgres => 0,
+        Engine::Mariadb => 1,
+        Engine::Mysql => 2,
     };
+    std::env::var_os("KITMIRROR_TEST_ALL").is_none().then_some(third)
+}
+
+/// Variants of what Kit might answer, as far as they are this engine's: all servers together have all of them.
+pub fn shared<T>(all: impl IntoIterator<Item = T>) -> impl Iterator<Item = T> {
+    let (first, step) = third().map_or((0, 1), |third| (third, 3));
     let all: Vec<T> = all.into_iter().collect();
     assert!(all.len() >= 3, "some server would get none of {}", all.len());
     all.into_iter().skip(first).step_by(step)
 }
 
-/// The same of the versions of the API.
+/// The same of the versions of the API: a server gets one of them.
 pub fn versions() -> impl Iterator<Item = Api> {
-    let here: &[Api] = match *ENGINE {
-        Engine::Postgres | Engine::Mysql if !is_everything_asked() => &[Api::V4],
-        Engine::Mariadb if !is_everything_asked() => &[Api::V3],
-        _ => &Api::VERSIONS,
+    let here: &[Api] = match third() {
+        None => &Api::VERSIONS,
+        Some(1) => &[Api::V3],
+        Some(_) => &[Api::V4],
     };
     here.iter().copied()
-}
-
-fn is_everything_asked() -> bool {
-    std::env::var_os("KITMIRROR_TEST_ALL").is_some()
 }
 
 /// A simulator that answers as fast as it can, and where it listens.

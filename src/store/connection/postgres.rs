@@ -19,9 +19,6 @@ use super::{Dialect, FORGOTTEN_AFTER, Upserted, lock_wait};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Object, Row, Time, Type, Value, time};
 
-/// How transactions are begun that write.
-pub(super) const READ_WRITE: &str = "read write";
-
 /// Postgres counts microseconds from 2000 on.
 const SINCE_1970: i64 = 946_684_800_000_000;
 
@@ -81,18 +78,19 @@ pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection> 
         .map_err(|error| super::failed(Dialect::Postgres, "connect to the database", error))
 }
 
-/// Begins a transaction, `read write` or `read only`, with everything that a session would otherwise be set to.
-pub(super) fn begin(schema: Option<&str>, mode: &str) -> String {
+/// Begins a transaction that writes or only reads, with everything that a session would otherwise be set to.
+pub(super) fn begin(schema: Option<&str>, writes: bool) -> String {
     let (wait, forgotten) = (lock_wait().as_millis(), FORGOTTEN_AFTER.as_millis());
     let path = schema.map_or(String::new(), |schema| {
         format!("; set local search_path to {}", Dialect::Postgres.quoted(schema))
     });
     // In the middle of a copy, a session is not idle, however silent the line.
-    let alive = match mode {
-        READ_WRITE => {
-            "; set local tcp_keepalives_idle = 60; set local tcp_keepalives_interval = 15; set local tcp_keepalives_count = 4"
-        }
-        _ => "",
+    let (mode, alive) = if writes {
+        let alive = "; set local tcp_keepalives_idle = 60; set local tcp_keepalives_interval = 15; \
+                     set local tcp_keepalives_count = 4";
+        ("read write", alive)
+    } else {
+        ("read only", "")
     };
     format!(
         "begin isolation level read committed {mode}; set local lock_timeout = {wait}; \
