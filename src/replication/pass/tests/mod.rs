@@ -3,8 +3,9 @@
 mod far;
 
 use super::*;
-use crate::model::Mapping;
 use crate::model::objects::{BROADCASTS, CANCELLED_SUBSCRIBERS, SUBSCRIBERS, TAG_SUBSCRIPTIONS};
+use crate::model::{ApiVersion, Mapping, time};
+use crate::store::State;
 use chrono::TimeDelta;
 
 /// Minutes after the moment at which every pass here begins.
