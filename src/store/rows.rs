@@ -34,6 +34,9 @@ impl std::ops::AddAssign for Written {
     }
 }
 
+/// From so many rows on, what lies between their ids is looked at first.
+const WORTH_A_LOOK_BETWEEN: usize = 100;
+
 /// The key of a row: one id, or the parent's and the person's.
 type Key = (i64, i64);
 
@@ -155,17 +158,20 @@ async fn store(
     careful: bool,
 ) -> Result<Written> {
     let may_insert = !careful && connection.may_insert_new(object, rows.len());
-    let stored = if may_insert || !connection.dialect().upsert_counts() {
-        count_stored(connection, object, rows).await?
-    } else {
-        Stored::default()
-    };
-    if may_insert && stored.known == 0 {
+    let upsert_counts = connection.dialect().upsert_counts();
+    let mut stored = None;
+    if may_insert || !upsert_counts {
+        stored = look_between(connection, object, rows).await?;
+    }
+    if stored.is_none() && !upsert_counts {
+        stored = Some(count_stored(connection, object, rows).await?);
+    }
+    if may_insert && stored.is_some_and(|stored| stored.known == 0) {
         let inserted = connection.insert_new(object, present, rows, now).await?;
         return Ok(Written { inserted, ..Written::default() });
     }
     let Upserted { inserted, updated, revived } =
-        connection.upsert(object, present, rows, now, stored).await?;
+        connection.upsert(object, present, rows, now, stored.unwrap_or_default()).await?;
     Ok(Written { inserted, updated, revived, ..Written::default() })
 }
 
@@ -206,18 +212,51 @@ fn set_aside(object: &Object, row: &Row, reason: String) -> Quarantined {
     Quarantined { key: Some(ids.join("/")), raw: row.as_json(object), reason, row_kept: false }
 }
 
+/// What is stored of the rows, by what is stored from the first to the last of them: most lists come by their ids, so
+/// that is those rows or nothing, and one look instead of one for each. Nothing if they are few, or too many others lie
+/// between.
+async fn look_between(
+    connection: &mut Connection,
+    object: &'static Object,
+    rows: &[&Row],
+) -> Result<Option<Stored>> {
+    let (parent, ids) = keys(object, rows);
+    let (Some(first), Some(last)) = (ids.first(), ids.last()) else { return Ok(None) };
+    if ids.len() < WORTH_A_LOOK_BETWEEN {
+        return Ok(None);
+    }
+    let limit = 2 * ids.len();
+    let (sql, values) = connection.dialect().stored_between(object, parent, (*first, *last), limit);
+    let found = connection.rows("look for stored rows", &sql, &values).await?;
+    if found.len() == limit {
+        return Ok(None);
+    }
+    let mut stored = Stored::default();
+    for row in found.iter().filter(|row| row.int(0).is_some_and(|id| ids.binary_search(&id).is_ok())) {
+        stored.known += 1;
+        stored.gone += u64::from(row.value(1) != Value::Null);
+    }
+    Ok(Some(stored))
+}
+
 /// What is stored of the rows.
 async fn count_stored(connection: &mut Connection, object: &'static Object, rows: &[&Row]) -> Result<Stored> {
-    let positions: Vec<usize> = object.key_indexes().collect();
-    let Some((last, parents)) = positions.split_last() else { return Ok(Stored::default()) };
-    let parent = parents.first().and_then(|at| rows.first()?.id(*at));
-    let ids = rows.iter().filter_map(|row| row.id(*last));
-    let (sql, values) = connection.dialect().count_stored(object, parent, ids);
+    let (parent, ids) = keys(object, rows);
+    let (sql, values) = connection.dialect().count_stored(object, parent, ids.into_iter());
     let found = connection.rows("count stored rows", &sql, &values).await?;
     let count = |at| {
         found.first().and_then(|row| row.int(at)).and_then(|count| u64::try_from(count).ok()).unwrap_or(0)
     };
     Ok(Stored { known: count(0), gone: count(1) })
+}
+
+/// The keys of rows of one parent, if the key has one: the parent's id, and the ids behind it in the order of the rows,
+/// which ascends.
+fn keys(object: &Object, rows: &[&Row]) -> (Option<i64>, Vec<i64>) {
+    let positions: Vec<usize> = object.key_indexes().collect();
+    let Some((last, parents)) = positions.split_last() else { return (None, Vec::new()) };
+    let parent = parents.first().and_then(|at| rows.first()?.id(*at));
+    (parent, rows.iter().filter_map(|row| row.id(*last)).collect())
 }
 
 /// Ids of the live rows of a table, ascending.

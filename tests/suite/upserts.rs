@@ -49,6 +49,25 @@ async fn pages_of_new_rows_and_of_known_ones_follow_each_other() {
     }
 }
 
+/// D01, D-11. People who changed lie far apart in the table, with many who did not between them; some are not there. Each of
+/// them is counted as what it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn known_rows_and_new_ones_are_told_apart_however_far_apart_they_lie() {
+    let scene = Scene::loaded(narrow(4_300), Api::V4).await;
+    let changed: Vec<i64> = scene.ids("subscribers", "id").await.into_iter().step_by(5).collect();
+    scene.change(|account| {
+        for id in &changed {
+            account.rename_subscriber(*id, Some("Changed"));
+        }
+    });
+    let missing: Vec<String> = changed.iter().step_by(3).map(i64::to_string).collect();
+    scene.mirror.execute(&format!("delete from subscribers where id in ({})", missing.join(", "))).await;
+    let counts = of(&scene.sync().await, "subscribers").counts;
+    let expected = (missing.len() as u64, (changed.len() - missing.len()) as u64);
+    assert_eq!((counts.rows_inserted, counts.rows_updated), expected);
+    scene.equals_kit().await;
+}
+
 /// D03. A record without its key is set aside; no row without a key is stored.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_without_a_key_is_set_aside_and_found_when_it_has_one() {

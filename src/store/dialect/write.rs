@@ -54,6 +54,24 @@ impl Dialect {
         }
     }
 
+    /// Selects what is stored between two ids of one parent, if the key has one: ids in their order, and when they were
+    /// marked as gone. No more than `limit`.
+    pub(in crate::store) fn stored_between(
+        self,
+        object: &Object,
+        parent: Option<i64>,
+        ids: (i64, i64),
+        limit: usize,
+    ) -> (String, Vec<Value>) {
+        let (table, id) = (quoted(object.table), quoted(object.key.last().copied().unwrap_or_default()));
+        let (of_parent, mut values) = of_parent(object, parent);
+        values.extend([Value::Int(ids.0), Value::Int(ids.1)]);
+        let sql = format!(
+            "select {id}, \"_deleted_at\" from {table} where {of_parent}{id} between ? and ? order by {id} limit {limit}"
+        );
+        (sql, values)
+    }
+
     /// Counts which of some rows are stored, and which of these are marked as gone: rows of one parent, if the key has
     /// one, and the ids behind it.
     pub(in crate::store) fn count_stored(
@@ -62,23 +80,8 @@ impl Dialect {
         parent: Option<i64>,
         ids: impl Iterator<Item = i64>,
     ) -> (String, Vec<Value>) {
-        let table = quoted(object.table);
-        let id = quoted(object.key.last().copied().unwrap_or_default());
-        let (of_parent, mut values) = match (object.key, parent) {
-            // Bound: the statement stays the same for all parents.
-            ([column, _], Some(parent)) => (format!("{} = ? and ", quoted(column)), vec![Value::Int(parent)]),
-            _ => (String::new(), Vec::new()),
-        };
-        if self == Dialect::Postgres {
-            // A look-up for each, for the reason that `postgres` below gives.
-            let ids: Vec<String> = ids.map(|id| id.to_string()).collect();
-            let sql = format!(
-                "select count(*), count(s.\"_deleted_at\") from unnest(cast('{{{}}}' as bigint[])) as a (id), \
-                 lateral (select \"_deleted_at\" from {table} where {of_parent}{id} = a.id limit 1) s",
-                ids.join(",")
-            );
-            return (sql, values);
-        }
+        let (table, id) = (quoted(object.table), quoted(object.key.last().copied().unwrap_or_default()));
+        let (of_parent, mut values) = of_parent(object, parent);
         let (is_among, among) = self.is_among(&id, ids);
         values.extend(among);
         (format!("select count(*), count(\"_deleted_at\") from {table} where {of_parent}{is_among}"), values)
@@ -138,6 +141,14 @@ fn quoted(name: &str) -> String {
 fn names(parts: &[Part]) -> String {
     let names: Vec<String> = parts.iter().map(|(name, _)| *name).chain(BOOK_TIMES).map(quoted).collect();
     names.join(", ")
+}
+
+/// The condition that a row is one of a parent, where the key has one. Bound: the statement stays the same for all parents.
+fn of_parent(object: &Object, parent: Option<i64>) -> (String, Vec<Value>) {
+    match (object.key, parent) {
+        ([column, _], Some(parent)) => (format!("{} = ? and ", quoted(column)), vec![Value::Int(parent)]),
+        _ => (String::new(), Vec::new()),
+    }
 }
 
 fn keys(object: &Object) -> String {
