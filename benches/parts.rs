@@ -7,10 +7,11 @@ use kitmirror::kit::{Ledger, Limiter, Memory, Page, Precedence, parse};
 use kitmirror::model::objects::SUBSCRIBERS;
 use kitmirror::model::{ApiVersion, Endpoint, Mapping, Time, time};
 use kitmirror::simulator::{AccountPlan, Simulator};
+use parking_lot::Mutex;
 use std::fmt;
 use std::future::{Future, ready};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
 
 fn main() {
@@ -153,7 +154,7 @@ struct InMemory(Mutex<Memory>);
 
 impl Ledger for InMemory {
     fn record(&self, memory: Memory) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = memory;
+        *self.0.lock() = memory;
         Box::pin(ready(Ok(())))
     }
 }

@@ -59,6 +59,10 @@ pub enum Kind {
     LeaseLost,
     /// A signal asked us to stop before the work was complete.
     Stopped,
+    /// The command line asks for something that cannot be, beyond what a setting says.
+    Usage,
+    /// Nobody takes what is printed.
+    OutputRefused,
     /// The system gives this process too few files or threads, or too little memory.
     SystemRefused,
     /// A broken invariant of ours.
@@ -204,6 +208,12 @@ impl Kind {
                 "This one was paused or cut off for too long; the other one goes on. Nothing was lost.",
             ),
             Kind::Stopped => policy(130, false, "Run it again; `kitmirror sync` resumes where it stopped."),
+            Kind::Usage => policy(2, false, "See `--help` of the command."),
+            Kind::OutputRefused => policy(
+                1,
+                false,
+                "What was to be done is done, only its result is not all there. Make room for it or send it elsewhere.",
+            ),
             Kind::SystemRefused => policy(
                 1,
                 false,
@@ -243,6 +253,8 @@ impl Kind {
             Kind::LeaseHeld => "lease_held",
             Kind::LeaseLost => "lease_lost",
             Kind::Stopped => "stopped",
+            Kind::Usage => "usage",
+            Kind::OutputRefused => "output_refused",
             Kind::SystemRefused => "system_refused",
             Kind::Internal => "internal",
         }

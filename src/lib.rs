@@ -25,7 +25,8 @@
 //!
 //! Objects are data: a declaration in [`model::objects`] names the lists of both API versions, the columns
 //! and the key. The kinds of behaviour (a list, a list per parent, a view; how a list is asked for what is
-//! new) are closed enums. Nothing outside the declarations knows an object by its name.
+//! new) are closed enums. Beside the declarations only the text of the views (`store::dialect::create`) knows objects by
+//! their names, and people: who is gone takes memberships along.
 //!
 //! # The way of one page
 //!

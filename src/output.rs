@@ -4,13 +4,15 @@ mod stream;
 
 pub use stream::{BARS, LogLine, LogLines};
 
-use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{
+    Attribute, Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets,
+};
 use serde::Serialize;
 use std::io::{self, IsTerminal as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use stream::{STDERR, STDOUT};
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::model::time;
 
 /// Whether everything on stderr is JSON, messages too.
@@ -74,6 +76,12 @@ pub fn flush() {
     STDOUT.flush();
 }
 
+/// Why results are not all where they were sent, if they are not; known after [`flush`].
+pub fn refused() -> Option<Error> {
+    let error = stream::RESULTS_REFUSED.get()?;
+    Some(Error::new(Kind::OutputRefused, format!("could not write the result to stdout: {error}")))
+}
+
 /// Log lines that were lost because nobody read them, since the start.
 pub fn lost_lines() -> u64 {
     STDERR.lost()
@@ -96,10 +104,7 @@ fn wants_colour(terminal: bool) -> bool {
 /// A table of text; columns in `numbers` are aligned to the right.
 pub fn table(header: &[&str], rows: Vec<Vec<String>>, numbers: &[usize]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    if !io::stdout().is_terminal() {
-        table.set_content_arrangement(ContentArrangement::Disabled);
-    }
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     let bold = coloured();
     table.set_header(header.iter().map(|title| {
         let cell = Cell::new(title);
@@ -113,7 +118,45 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>, numbers: &[usize]) -> Tabl
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
+    if let Some(width) = width().filter(|width| u64::from(*width) < natural_width(&table)) {
+        narrow(&mut table, width);
+    }
     table
+}
+
+/// Characters in a line of the terminal that stdout is, if it is one and says so.
+pub fn width() -> Option<u16> {
+    let width = io::stdout().is_terminal().then(|| Table::new().width()).flatten();
+    // Serial lines and the like say 0.
+    width.filter(|width| *width >= NARROWEST)
+}
+
+/// A terminal that is narrower does not know how wide it is.
+const NARROWEST: u16 = 40;
+
+/// How wide a table is whose cells are not wrapped.
+fn natural_width(table: &Table) -> u64 {
+    table.column_max_content_widths().iter().map(|width| u64::from(*width) + 2).sum()
+}
+
+/// Wraps cells between words, and never within one.
+fn narrow(table: &mut Table, width: u16) {
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    let longest_word =
+        |text: String| text.split_whitespace().map(|word| word.chars().count()).max().unwrap_or(0);
+    let longest: Vec<usize> = table
+        .column_iter()
+        .map(|column| {
+            let cells =
+                table.row_iter().chain(table.header()).filter_map(|row| row.cell_iter().nth(column.index));
+            cells.map(|cell| longest_word(cell.content())).max().unwrap_or(0)
+        })
+        .collect();
+    for (column, longest) in table.column_iter_mut().zip(longest) {
+        column.set_padding((0, 1));
+        let least = u16::try_from(longest + 1).unwrap_or(u16::MAX);
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
+    }
 }
 
 /// Text from elsewhere without what could drive a terminal.
@@ -153,6 +196,24 @@ mod tests {
     fn numbers_and_durations_read_well() {
         assert_eq!([0, 999, 1000, -1_234_567].map(grouped), ["0", "999", "1,000", "-1,234,567"]);
         assert_eq!([5, 65, 3725, 90_000].map(duration), ["5 s", "1 min", "1 h 2 min", "1 d 1 h"]);
+    }
+
+    #[test]
+    fn a_table_that_is_too_wide_is_wrapped_between_words_only() {
+        let rows = vec![vec![
+            "cancelled_subscribers".to_owned(),
+            "2026-05-01 10:00:00".to_owned(),
+            "1,234".to_owned(),
+        ]];
+        let mut wide = table(&["object", "last complete", "rows"], rows, &[2]);
+        assert_eq!(natural_width(&wide), 23 + 21 + 7);
+        for width in [44, 20] {
+            narrow(&mut wide, width);
+            let shown = wide.to_string();
+            for word in ["cancelled_subscribers", "2026-05-01", "10:00:00", "1,234"] {
+                assert!(shown.contains(word), "{word} at {width}:\n{shown}");
+            }
+        }
     }
 
     /// S-19.

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::{Bug, Place};
+use super::{Bug, Failpoint};
 
 /// What is to happen at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct Days {
     pub since: Instant,
 }
 
-type Asked = Box<dyn FnMut(Place) -> Order>;
+type Asked = Box<dyn FnMut(Failpoint) -> Order>;
 
 struct Simulation {
     days: Days,
@@ -52,7 +52,7 @@ thread_local! {
 pub async fn simulate<T>(
     days: Days,
     bug: Option<Bug>,
-    ask: impl FnMut(Place) -> Order + 'static,
+    ask: impl FnMut(Failpoint) -> Order + 'static,
     life: impl Future<Output = T>,
 ) -> T {
     struct Ended;
@@ -67,12 +67,12 @@ pub async fn simulate<T>(
 }
 
 /// The process dies here, if it is to.
-pub(crate) async fn reach(place: Place) {
+pub(crate) async fn reach(place: Failpoint) {
     reach_with(place, true).await;
 }
 
 /// The same where something may have been written or not: a process dies here only when something was.
-pub(crate) async fn reach_with(place: Place, something: bool) {
+pub(crate) async fn reach_with(place: Failpoint, something: bool) {
     match order(place, something) {
         Order::Go | Order::Break => {}
         Order::Wait(time) => tokio::time::sleep(time).await,
@@ -84,7 +84,7 @@ pub(crate) async fn reach_with(place: Place, something: bool) {
 ///
 /// # Errors
 /// A connection that was reset.
-pub(crate) async fn breaks(place: Place) -> io::Result<()> {
+pub(crate) async fn breaks(place: Failpoint) -> io::Result<()> {
     match order(place, true) {
         Order::Go | Order::Wait(_) => Ok(()),
         Order::Die => std::future::pending().await,
@@ -92,7 +92,7 @@ pub(crate) async fn breaks(place: Place) -> io::Result<()> {
     }
 }
 
-fn order(place: Place, counts: bool) -> Order {
+fn order(place: Failpoint, counts: bool) -> Order {
     let simulated = SIMULATION.with_borrow_mut(|one| {
         one.as_mut().map(|one| {
             let order = if one.dead { Order::Die } else { (one.ask)(place) };
@@ -116,7 +116,7 @@ fn order(place: Place, counts: bool) -> Order {
 static FAILPOINT: LazyLock<Option<(String, u64, AtomicU64)>> = LazyLock::new(|| {
     let named = std::env::var("CHAOS_FAILPOINT").ok()?;
     let (name, nth) = named.split_once('@').unwrap_or((&named, "1"));
-    let known = Place::ALL.iter().any(|place| place.name() == name);
+    let known = Failpoint::ALL.iter().any(|place| place.name() == name);
     assert!(known, "CHAOS_FAILPOINT names no place");
     Some((name.to_owned(), nth.parse().expect("CHAOS_FAILPOINT has a number behind @"), AtomicU64::new(0)))
 });

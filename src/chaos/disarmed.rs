@@ -3,20 +3,20 @@
 use std::future::Future;
 use std::io;
 
-use super::{Bug, Place};
+use super::{Bug, Failpoint};
 
 #[inline(always)]
-pub(crate) fn reach(_: Place) -> std::future::Ready<()> {
+pub(crate) fn reach(_: Failpoint) -> std::future::Ready<()> {
     std::future::ready(())
 }
 
 #[inline(always)]
-pub(crate) fn reach_with(_: Place, _: bool) -> std::future::Ready<()> {
+pub(crate) fn reach_with(_: Failpoint, _: bool) -> std::future::Ready<()> {
     std::future::ready(())
 }
 
 #[inline(always)]
-pub(crate) fn breaks(_: Place) -> std::future::Ready<io::Result<()>> {
+pub(crate) fn breaks(_: Failpoint) -> std::future::Ready<io::Result<()>> {
     std::future::ready(Ok(()))
 }
 

@@ -4,7 +4,7 @@
 //! All of it exists only with the cargo feature `chaos`, which no release can contain: with it, a build without debug
 //! assertions does not compile. Without it every function here is an empty one that the compiler removes.
 //!
-//! * **Places** ([`Place`]) are where the code calls `reach` or `breaks`. In a real process the environment
+//! * **Places** ([`Failpoint`]) are where the code calls `reach` or `breaks`. In a real process the environment
 //!   variable `CHAOS_FAILPOINT` names one (`watermark-written`, or `watermark-written@3` for the third time it is
 //!   reached), and the process aborts there. In a simulation an `Order` is asked for instead.
 //! * **Bugs** ([`Bug`]) are mistakes of the kind that replicators make. Each can be made to be there, by
@@ -14,10 +14,10 @@
 //!   waited for in place, so that a seed always takes the same way.
 
 mod bugs;
-mod places;
+mod failpoints;
 
 pub use bugs::Bug;
-pub use places::Place;
+pub use failpoints::Failpoint;
 
 #[cfg(feature = "chaos")]
 mod armed;

@@ -11,6 +11,7 @@ use super::{Failed, Global, Outcome};
 use crate::config::{Credential, Environment, Settings};
 use crate::error::{Error, Kind};
 use crate::kit::{Account, KitClient, Meter, Patience};
+use crate::model::time::now;
 use crate::model::{Time, objects};
 use crate::output;
 use crate::service;
@@ -197,11 +198,11 @@ async fn credential(
     };
     points.ok("credential", format!("Kit accepts {key} (API {})", kit.version()));
     let plan = account.plan.as_deref().map_or(String::new(), |plan| format!(", plan {plan}"));
-    points.ok("account", format!("{}{plan}", account.name));
+    points.ok("account", format!("{}{plan}", account.shown()));
     if let Some(store) = store {
         mirror_of(kit, store, &account, points).await;
     }
-    let ours = Time::from(std::time::SystemTime::now());
+    let ours = now();
     clock(kit.source_clock(), ours, settings.kit_api_url.starts_with("http://"), points);
     points.ok(
         "limit",

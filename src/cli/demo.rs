@@ -80,7 +80,7 @@ impl Demo {
         global.log_as(Some(LogLevel::Warn), LogFormat::Text);
         if global.database_url.is_some() {
             let what = "the demo makes a SQLite file of its own; --file says where";
-            return Err(Error::new(Kind::Settings, what).into());
+            return Err(Error::new(Kind::Usage, what).into());
         }
         self.make_room().await?;
         let kit = Simulator::new(AccountPlan::new(self.subscribers));
@@ -165,7 +165,7 @@ impl Demo {
                 "{} is there already and is not a demo of kitmirror; it was left untouched",
                 self.file.display()
             );
-            return Err(Error::new(Kind::Settings, what));
+            return Err(Error::new(Kind::Usage, what));
         }
         for ending in ["", "-wal", "-shm"] {
             let mut name = self.file.clone().into_os_string();

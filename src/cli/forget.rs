@@ -97,7 +97,7 @@ impl Forget {
         }
         if !io::stdin().is_terminal() {
             let what = "there is no terminal to confirm this on; --yes erases without asking";
-            return Err(Error::new(Kind::Settings, what).into());
+            return Err(Error::new(Kind::Usage, what).into());
         }
         output::note("Erase this for good? It cannot be undone. Type yes to continue:");
         let mut answer = String::new();

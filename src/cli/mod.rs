@@ -121,6 +121,11 @@ pub fn main() -> ExitCode {
     // Blocking look-ups of names may still be waiting; nobody needs their answers.
     runtime.shutdown_background();
     output::flush();
+    let code = match output::refused() {
+        Some(error) if code == 0 => told(&error),
+        _ => code,
+    };
+    output::flush();
     ExitCode::from(code)
 }
 
@@ -224,7 +229,12 @@ impl Global {
         input.needs_credential = needs_credential;
         input.flags = self.flags()?;
         load(input).map_err(|problems| {
-            output::note(format_args!("{problems}"));
+            if self.wants_json(environment) {
+                output::speak_json();
+                output::error(&Error::new(Kind::Settings, problems.one_line()));
+            } else {
+                output::note(format_args!("{problems}"));
+            }
             Failed::Told(Kind::Settings.policy().exit_code)
         })
     }
@@ -237,15 +247,21 @@ impl Global {
             let mut input = Input::new(&environment, &known);
             input.config_file = file.as_deref();
             input.flags = flags.clone();
-            load(input).map(|loaded| loaded.settings).map_err(|problems| problems.to_string())
+            load(input).map(|loaded| loaded.settings).map_err(|problems| problems.one_line())
         })
+    }
+
+    /// Whether messages are to be JSON, as far as that can be known when the settings cannot be read.
+    fn wants_json(&self, environment: &Environment) -> bool {
+        self.set.iter().any(|pair| pair == "log_format=json")
+            || environment.get("KITMIRROR_LOG_FORMAT") == Some("json")
     }
 
     fn flags(&self) -> Result<BTreeMap<String, String>, Failed> {
         let mut flags = BTreeMap::new();
         for pair in &self.set {
             let (key, value) = pair.split_once('=').ok_or_else(|| {
-                Error::new(Kind::Settings, "--set takes KEY=VALUE, for example --set requests_per_minute=60")
+                Error::new(Kind::Usage, "--set takes KEY=VALUE, for example --set requests_per_minute=60")
             })?;
             flags.insert(key.trim().to_owned(), value.to_owned());
         }

@@ -169,7 +169,7 @@ impl Planned {
 
     fn print_json(&self) {
         output::json(&serde_json::json!({
-            "account": self.account.name,
+            "account": self.account.shown(),
             "api_version": self.version,
             "requests_per_minute": self.per_minute,
             "objects": self.lines(),
@@ -206,7 +206,7 @@ impl Planned {
             shown(self.total),
             time(self.seconds()),
         ]);
-        output::line(format_args!("{} (API {})\n", output::escaped(&self.account.name), self.version));
+        output::line(format_args!("{} (API {})\n", output::escaped(&self.account.shown()), self.version));
         let header = ["object", "mode", "lists", "requests", "rows", "time"];
         output::line(output::table(&header, rows, &[2, 3, 4, 5]));
         output::line("");

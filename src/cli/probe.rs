@@ -9,11 +9,12 @@ mod v3;
 mod v4;
 
 use base64::Engine as _;
+use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
@@ -171,13 +172,13 @@ impl<'k> Asker<'k> {
 
     /// Asks for a list; a question that was asked before is answered from memory.
     async fn list(&self, target: &str, member: &str) -> Result<Arc<List>, Unanswered> {
-        if let Some(known) = self.lists.lock().unwrap_or_else(PoisonError::into_inner).get(target) {
+        if let Some(known) = self.lists.lock().get(target) {
             return Ok(Arc::clone(known));
         }
         match self.raw(target).await? {
             (200, body) => {
                 let list = Arc::new(List::read(&body, member).ok_or(Unanswered::Shape)?);
-                let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut lists = self.lists.lock();
                 lists.insert(target.to_owned(), Arc::clone(&list));
                 Ok(list)
             }

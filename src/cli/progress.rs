@@ -2,9 +2,10 @@
 //! are written above the bars.
 
 use indicatif::{ProgressBar, ProgressStyle};
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io::{self, IsTerminal as _};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::kit::Meter;
@@ -34,13 +35,17 @@ impl Progress {
         Progress { shown: !quiet && io::stderr().is_terminal(), objects: Mutex::default() }
     }
 
-    /// Takes the bars away.
+    /// Takes the bars away, those of unfinished objects as well: they would be drawn again below whatever is said next.
     pub fn finish(&self) {
+        for (_, bar) in self.objects.lock().drain() {
+            bar.bar.finish_and_clear();
+            BARS.remove(&bar.bar);
+        }
         let _ = BARS.clear();
     }
 
     fn with(&self, object: &'static str, change: impl FnOnce(&mut Bar)) {
-        if let Some(bar) = self.objects.lock().unwrap_or_else(PoisonError::into_inner).get_mut(object) {
+        if let Some(bar) = self.objects.lock().get_mut(object) {
             change(bar);
         }
     }
@@ -87,7 +92,7 @@ impl Observer for Progress {
         bar.enable_steady_tick(Duration::from_millis(250));
         let bar = Bar { bar, extents: HashMap::new(), partitions, done: 0, records: 0, pages: 0 };
         bar.show();
-        self.objects.lock().unwrap_or_else(PoisonError::into_inner).insert(object, bar);
+        self.objects.lock().insert(object, bar);
     }
 
     fn page_written(&self, page: &PageWritten<'_>) {

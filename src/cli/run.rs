@@ -2,17 +2,11 @@
 
 use clap::Args;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::signals::{Signals, reloads};
 use super::{Global, Outcome};
 use crate::model::objects;
-use crate::replication::Stop;
 use crate::service::{Metrics, Pulse, Service, end_the_process_on_a_panic, http, place};
-
-/// A stop may take this long, of the five seconds that are promised. What a silent database still holds up then is
-/// what a crash would hold up, and is made good by the next start.
-const STOPPED_WITHIN: Duration = Duration::from_millis(4_500);
 
 /// Keeps the mirror up to date by schedule until told to stop.
 ///
@@ -61,7 +55,7 @@ impl Run {
         };
         tokio::select! {
             ended = service.run() => ended?,
-            () = overdue(&signals.stop) => {
+            () = signals.overdue() => {
                 tracing::warn!("Still busy after 4.5 s; ending now. Nothing is lost.");
             }
         }
@@ -71,10 +65,4 @@ impl Run {
         tracing::info!("Stopped");
         Ok(0)
     }
-}
-
-/// A stop that was asked for and takes too long.
-async fn overdue(stop: &Stop) {
-    stop.requested().await;
-    tokio::time::sleep(STOPPED_WITHIN).await;
 }

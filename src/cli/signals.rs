@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::replication::Stop;
+
+/// A stop may take this long, of the five seconds that are promised. What a silent database still holds up then is
+/// what a crash would hold up, and is made good by the next start.
+const STOPPED_WITHIN: Duration = Duration::from_millis(4_500);
 
 /// The wish to stop, and the signal it came by.
 pub(super) struct Signals {
@@ -32,6 +37,12 @@ impl Signals {
             }
         });
         signals
+    }
+
+    /// A stop that was asked for and takes too long.
+    pub async fn overdue(&self) {
+        self.stop.requested().await;
+        tokio::time::sleep(STOPPED_WITHIN).await;
     }
 
     /// 128 plus the number of the signal, or nothing if there was none.

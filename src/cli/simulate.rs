@@ -17,7 +17,16 @@ Examples:
   kitmirror simulate                                      1,000 people at http://127.0.0.1:8787
   kitmirror simulate --subscribers 1000000 --limit off    a large account, as fast as it goes
   kitmirror simulate --fault 'status=503 on=/v4/subscribers nth=3'
-  kitmirror simulate --mode subscriber-count=active --change-every 10
+  kitmirror simulate --mode count_scope=active --change-every 10
+
+What can go wrong (--fault), first what, then for which requests:
+  status=503 429=30 reset cut=100 delay=1.5s stall drip=1:10s html truncate=100 empty-page
+  repeat-page shuffle double-rows same-cursor drop=id null=created_at set=id:\"x\"
+  on=/v4/subscribers asking=sort_order=desc version=3 nth=3 from=3 every=10 chance=0.01 times=2
+
+Where Kit's documents are silent (--mode), for example:
+  count_scope=active lag=kit filter_edge=exclusive page_cap=100 bumps=edit+cancel gzip=false
+An unknown name is answered with all of them.
 
 Then, in another terminal:
   export KIT_API_KEY=kit_sim_v4_key_0d9e42 KITMIRROR_KIT_API_URL=http://127.0.0.1:8787/v4
@@ -81,7 +90,7 @@ impl Simulate {
         }
         let mut wrong = Ok(());
         kit.set_modes(|modes| wrong = self.modes.iter().try_for_each(|mode| modes.set(mode)));
-        wrong.map_err(|what| Error::new(Kind::Settings, format!("--mode: {what}")))?;
+        wrong.map_err(|what| Error::new(Kind::Usage, format!("--mode: {what}")))?;
         for fault in self.faults {
             kit.faults().add(fault);
         }
@@ -93,8 +102,7 @@ impl Simulate {
             });
         }
         let serving = kit.serve(self.listen).await.map_err(|error| {
-            Error::new(Kind::Settings, format!("--listen: could not listen on {}", self.listen))
-                .because(error)
+            Error::new(Kind::Usage, format!("--listen: could not listen on {}", self.listen)).because(error)
         })?;
         output::line(format_args!(
             "A simulated Kit account with {} subscribers.\n\n\

@@ -34,7 +34,7 @@ impl Status {
         if self.json {
             output::json(&status);
         } else {
-            show(&status);
+            show(&status, &settings.objects);
         }
         let wanted = |name: &str| settings.objects.iter().any(|object| object == name);
         let fine = status.objects.iter().filter(|object| wanted(&object.object)).all(ObjectStatus::is_fresh);
@@ -42,7 +42,10 @@ impl Status {
     }
 }
 
-fn show(status: &MirrorStatus) {
+/// Columns for wide terminals.
+const WIDE: u16 = 120;
+
+fn show(status: &MirrorStatus, wanted: &[String]) {
     if let (Some(account), Some(version)) = (&status.account, &status.api_version) {
         output::line(format_args!("{} (API {version})\n", output::escaped(account)));
     }
@@ -52,19 +55,29 @@ fn show(status: &MirrorStatus) {
         .map(|object| {
             vec![
                 object.object.clone(),
-                object.state.clone(),
+                if is_left_out(object, wanted) { "left out".to_owned() } else { object.state.clone() },
                 output::grouped(object.rows),
-                object.newest_row.as_deref().map_or(String::new(), to_seconds),
-                object.last_complete_at.as_deref().map_or(String::new(), to_seconds),
                 object.lag_seconds.map_or(String::new(), output::duration),
                 object.reconcile_lag_seconds.map_or(String::new(), output::duration),
                 if object.quarantined > 0 { output::grouped(object.quarantined) } else { String::new() },
+                object.last_complete_at.as_deref().map_or(String::new(), to_seconds),
+                object.newest_row.as_deref().map_or(String::new(), to_seconds),
             ]
         })
         .collect();
-    let header =
-        ["object", "state", "rows", "newest row", "last complete", "ago", "reconciled, ago", "quarantined"];
-    output::line(output::table(&header, rows, &[2, 5, 6, 7]));
+    let header = [
+        "object",
+        "state",
+        "rows",
+        "complete, ago",
+        "reconciled, ago",
+        "quarantined",
+        "last complete",
+        "newest row",
+    ];
+    let shown = if output::width().is_some_and(|width| width < WIDE) { 6 } else { header.len() };
+    let rows = rows.into_iter().map(|row| row.into_iter().take(shown).collect()).collect();
+    output::line(output::table(&header[..shown], rows, &[2, 3, 4, 5]));
     for object in &status.objects {
         if let Some(held) = object.held_deletions {
             output::line(format_args!(
@@ -77,14 +90,21 @@ fn show(status: &MirrorStatus) {
     }
     for object in &status.objects {
         if let Some(error) = &object.last_error {
+            // An error of one list names it, and with it the object.
+            let subject =
+                if error.starts_with(&object.object) { "" } else { &format!("{}: ", object.object) };
             output::line(format_args!(
-                "\n{}: {}\n  {}",
-                object.object,
+                "\n{subject}{}\n  {}",
                 output::escaped(error),
                 object.last_error_advice.as_deref().unwrap_or_default()
             ));
         }
     }
+}
+
+/// Whether an object is not mirrored, by the settings, and never was.
+fn is_left_out(object: &ObjectStatus, wanted: &[String]) -> bool {
+    object.last_complete_at.is_none() && !wanted.contains(&object.object)
 }
 
 /// `2024-05-03T09:00:00.000000Z` → `2024-05-03 09:00:00`.

@@ -95,9 +95,23 @@ impl Sync {
             tracing::debug!("Applied the migration {step}");
         }
         session.announce();
-        let report = session.replicate(&request, &progress, &signals.stop).await;
+        let work = async {
+            let report = session.replicate(&request, &progress, &signals.stop).await;
+            session.close().await;
+            report
+        };
+        let report = tokio::select! {
+            report = work => Some(report),
+            () = signals.overdue() => None,
+        };
         progress.finish();
-        session.close().await;
+        let Some(report) = report else {
+            output::note(
+                "Stopped, without waiting for what the database still had to do. Nothing is lost: `kitmirror sync` resumes \
+                 where it stopped.",
+            );
+            return Ok(signals.code());
+        };
         let code = exit_code(&report, signals.code());
         self.show(&report);
         if let Some(error) = &report.ended_by {

@@ -74,8 +74,20 @@ impl Verify {
             return Ok(signals.code());
         }
         let skipped = lists.iter().filter(|list| list.how == How::Skipped).count();
-        if skipped > 0 {
-            output::note(format_args!("{skipped} lists were not compared: --max-requests was reached."));
+        let refused: Vec<&ListCompared> = lists.iter().filter(|list| list.error.is_some()).collect();
+        if skipped > refused.len() {
+            let left = skipped - refused.len();
+            output::note(format_args!("{left} lists were not compared: --max-requests was reached."));
+        }
+        // One is told for all of an object.
+        for (at, list) in refused.iter().enumerate() {
+            if let (Some(error), Some(advice)) = (&list.error, list.advice)
+                && refused[..at].iter().all(|other| other.object != list.object)
+            {
+                let others = refused.iter().filter(|other| other.object == list.object).count() - 1;
+                let more = if others > 0 { format!(" (and {others} more)") } else { String::new() };
+                output::note(format_args!("not compared: {}{more}\n  {advice}", output::escaped(error)));
+            }
         }
         if lists.iter().any(ListCompared::differs) {
             return match self.repair {

@@ -21,13 +21,13 @@ pub enum Engine {
 }
 
 impl Engine {
-    /// The parameters a URL may carry: those the driver reads.
+    /// The parameters a URL may carry: those the driver reads and we do not set ourselves.
     ///
     /// The drivers drop a misspelt parameter (`ssl_mode=…` would leave TLS off), and the one for Postgres writes
-    /// its value to the log.
+    /// its value to the log. SQLite's would also open a file that vanishes with the program, or cannot be written to.
     fn parameters(self) -> &'static [&'static str] {
         match self {
-            Engine::Sqlite => &["mode", "cache", "immutable", "vfs"],
+            Engine::Sqlite => &["mode", "vfs"],
             Engine::Postgres => &[
                 "sslmode",
                 "ssl-mode",
@@ -38,7 +38,6 @@ impl Engine {
                 "ssl-cert",
                 "sslkey",
                 "ssl-key",
-                "statement-cache-capacity",
                 "host",
                 "hostaddr",
                 "port",
@@ -49,20 +48,8 @@ impl Engine {
                 "options",
             ],
             Engine::Mysql => &[
-                "sslmode",
-                "ssl-mode",
-                "sslca",
-                "ssl-ca",
-                "charset",
-                "collation",
-                "sslcert",
-                "ssl-cert",
-                "sslkey",
-                "ssl-key",
-                "statement-cache-capacity",
+                "sslmode", "ssl-mode", "sslca", "ssl-ca", "sslcert", "ssl-cert", "sslkey", "ssl-key",
                 "socket",
-                "timezone",
-                "time-zone",
             ],
         }
     }
@@ -201,11 +188,21 @@ fn check_parameters(engine: Engine, parameters: &[&str]) -> Result<(), Invalid> 
         let name = parameter.split('=').next().unwrap_or_default();
         known.contains(&name) || (engine == Engine::Postgres && name.starts_with("options["))
     };
-    if parameters.iter().all(is_known) {
-        return Ok(());
-    }
     // Not even the name is repeated: it may be the rest of a password with a raw `?` in it.
-    Err(Invalid::new("has a parameter after `?` that the driver does not know", known.join(", ")))
+    if !parameters.iter().all(is_known) {
+        return Err(Invalid::new("has a parameter after `?` that has no effect here", known.join(", ")));
+    }
+    let is_written = |parameter: &&str| match parameter.strip_prefix("mode=") {
+        Some(mode) => matches!(mode, "rw" | "rwc"),
+        None => true,
+    };
+    if engine == Engine::Sqlite && !parameters.iter().all(is_written) {
+        return Err(Invalid::new(
+            "opens the file in a mode in which no mirror can be kept",
+            "`mode=rwc`, or no mode",
+        ));
+    }
+    Ok(())
 }
 
 /// A value with no scheme at all: mostly the name of a file, sometimes something that must not be repeated.

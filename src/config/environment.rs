@@ -44,7 +44,8 @@ impl Environment {
         }
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    /// The value of a variable, if it is set to something.
+    pub fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str)
     }
 

@@ -89,6 +89,13 @@ impl fmt::Display for Problems {
     }
 }
 
+impl Problems {
+    /// All of it in one line, for logs.
+    pub fn one_line(&self) -> String {
+        self.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ")
+    }
+}
+
 impl std::error::Error for Problems {}
 
 /// A value of plain kind as part of a message: escaped, and cut where it stops being useful to read.

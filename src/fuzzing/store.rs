@@ -6,7 +6,7 @@ use tokio::runtime::Runtime;
 
 use super::connection::{Access, Connection, Place};
 use super::people::is_address;
-use super::spelling::{Found, Search};
+use super::spelling::{AddressSearch, Found};
 use super::{migrate, relation_names, rows};
 use crate::fuzzing::Bytes;
 use crate::model::{ApiVersion, Mapping, Object, Row, Time, Type, Value, objects};
@@ -134,7 +134,7 @@ pub fn address_search(data: &[u8]) {
     let all = String::from_utf8_lossy(data);
     let (addresses, text) = all.split_once("\n\n").unwrap_or((&all, &all));
     let addresses: BTreeSet<String> = addresses.lines().take(8).map(str::to_owned).collect();
-    let search = Search::of(&addresses).expect("it can be prepared");
+    let search = AddressSearch::of(&addresses).expect("it can be prepared");
     let Some(search) = search else {
         return assert!(!addresses.iter().any(|address| is_address(address)), "{addresses:?}");
     };

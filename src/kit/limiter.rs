@@ -7,10 +7,11 @@ mod window;
 
 pub use window::departures;
 
+use parking_lot::{Mutex, MutexGuard};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
@@ -83,7 +84,7 @@ impl Limiter {
                 }
             }
         }
-        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let ledger = self.ledger.lock().clone();
         match ledger {
             Some(ledger) => self.reserve(&ledger).await,
             None => Ok(()),
@@ -151,7 +152,7 @@ impl Limiter {
 
     /// From now on the memory is kept in `ledger`.
     pub fn remember_in(&self, ledger: Arc<dyn Ledger>) {
-        *self.ledger.lock().unwrap_or_else(PoisonError::into_inner) = Some(ledger);
+        *self.ledger.lock() = Some(ledger);
     }
 
     /// Tells how many requests a job is expected to need, until what is returned is dropped. As long as all jobs
@@ -178,7 +179,7 @@ impl Limiter {
     /// # Errors
     /// Those of the ledger.
     pub async fn settle(&self) -> Result<()> {
-        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ledger = self.ledger.lock().take();
         let Some(ledger) = ledger else { return Ok(()) };
         // Whether it could be written or not, what comes now is what counts.
         let _ = self.written(&mut *self.entry.lock().await).await;
@@ -198,7 +199,7 @@ impl Limiter {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -25,14 +25,15 @@ pub use request::{Auth, PageRequest, Position};
 pub use retry::Patience;
 pub use turns::Precedence;
 
+use parking_lot::Mutex;
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-use crate::chaos::{self, Bug, Place as At};
+use crate::chaos::{self, Bug, Failpoint as At};
 use crate::error::{Error, Kind, Result};
 use crate::model::{ApiVersion, Detail, Paging, Time};
 use page::NotAPage as Unreadable;
@@ -153,7 +154,7 @@ impl KitClient {
         loop {
             let per_page = match request.paging {
                 Paging::Cursor { per_page } => {
-                    let largest = self.largest_pages.lock().unwrap_or_else(PoisonError::into_inner);
+                    let largest = self.largest_pages.lock();
                     Some(largest.get(&request.path).map_or(per_page, |largest| per_page.min(*largest)))
                 }
                 Paging::Single | Paging::Numbered { .. } => None,
@@ -177,7 +178,7 @@ impl KitClient {
                         && per_page.is_some_and(|n| n > SMALLEST_PAGE) =>
                 {
                     let smaller = (per_page.unwrap_or(SMALLEST_PAGE) / 2).max(SMALLEST_PAGE);
-                    let mut largest = self.largest_pages.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut largest = self.largest_pages.lock();
                     largest.insert(request.path.clone(), smaller);
                     drop(largest);
                     tracing::warn!(

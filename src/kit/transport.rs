@@ -1,12 +1,13 @@
 //! One HTTP GET: time-outs, size limits, TLS, and no word of the URL in any message.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::request::HttpRequest;
 use super::retry::Failure;
-use crate::chaos::{self, Place as At};
+use crate::chaos::{self, Failpoint as At};
 use crate::error::{Error, Kind, Result};
 use crate::model::Time;
 use crate::model::text::without_addresses;
@@ -211,7 +212,7 @@ impl SourceClock {
     pub(super) fn observe(&self, date: Option<SystemTime>) {
         let Some(date) = date.map(Time::from) else { return };
         let now = Instant::now();
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock();
         let believed = match *last {
             Some((seen, at)) => date.min(seen + now.duration_since(at) + Self::LEAP),
             None => date,
@@ -221,12 +222,12 @@ impl SourceClock {
 
     /// As [`SourceClock::now`], but nothing where no answer has told the time yet.
     pub(super) fn told(&self) -> Option<Time> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = self.last.lock();
         last.map(|(seen, at)| seen + at.elapsed())
     }
 
     pub(super) fn now(&self) -> Time {
-        match *self.last.lock().unwrap_or_else(PoisonError::into_inner) {
+        match *self.last.lock() {
             Some((seen, at)) => seen + at.elapsed(),
             None => crate::model::time::now(),
         }

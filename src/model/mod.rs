@@ -1,5 +1,5 @@
 //! What the ten objects are: declarations that the rest of the program walks. Nothing in here
-//! talks to the network or to a database; nothing outside knows an object by its name.
+//! talks to the network or to a database.
 
 mod column;
 mod endpoint;

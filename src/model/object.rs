@@ -17,6 +17,8 @@ pub struct Object {
     pub key: &'static [&'static str],
     /// What the watermark of a completed pass is made of.
     pub watermark: Watermark,
+    /// The columns of each index that `table` has beside its key.
+    pub indexes: &'static [&'static [&'static str]],
     /// The columns of `table`, in order, without the bookkeeping ones (`_first_seen_at` and so on).
     pub columns: &'static [Column],
 }

@@ -6,10 +6,11 @@
 //! the end; it counts what it dropped and does not say so; and messages that must not be dropped would need a second
 //! way past it, out of order.
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
 use indicatif::MultiProgress;
@@ -27,10 +28,20 @@ const RESULTS_WAIT: Duration = Duration::from_secs(10);
 pub static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// Results.
-pub(super) static STDOUT: LazyLock<Stream> = LazyLock::new(|| {
-    // A reader that went away (`| head`) is no reason to fail.
-    Stream::new(RESULTS_WAIT, |text| drop(io::stdout().lock().write_all(text)), |_| {})
-});
+pub(super) static STDOUT: LazyLock<Stream> =
+    LazyLock::new(|| Stream::new(RESULTS_WAIT, write_result, |_| {}));
+
+/// Why results could not be written, the first time that was so.
+pub(super) static RESULTS_REFUSED: OnceLock<io::Error> = OnceLock::new();
+
+fn write_result(text: &[u8]) {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        // A reader that went away (`| head`) is no reason to fail.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => drop(RESULTS_REFUSED.set(error)),
+        _ => {}
+    }
+}
 
 /// Messages and log lines.
 pub(super) static STDERR: LazyLock<Stream> = LazyLock::new(|| {
@@ -187,7 +198,7 @@ impl Stream {
                 state.given_up_at = Some(written);
                 break;
             };
-            state = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            self.shared.changed.wait_for(&mut state, left);
         }
         state
     }
@@ -195,7 +206,7 @@ impl Stream {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Writes for as long as the process lives.
@@ -206,7 +217,7 @@ impl Shared {
                 Some(piece) => (piece.text, piece.lost_before),
                 None if state.untold > 0 => (Vec::new(), std::mem::take(&mut state.untold)),
                 None => {
-                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    self.changed.wait(&mut state);
                     continue;
                 }
             };
@@ -274,18 +285,19 @@ mod tests {
 
     impl Reader {
         fn take(&self, text: &[u8]) {
-            let takes = self.0.takes.lock().unwrap();
-            drop(self.0.changed.wait_while(takes, |takes| !*takes).unwrap());
-            self.0.read.lock().unwrap().push(String::from_utf8_lossy(text).into_owned());
+            let mut takes = self.0.takes.lock();
+            self.0.changed.wait_while(&mut takes, |takes| !*takes);
+            drop(takes);
+            self.0.read.lock().push(String::from_utf8_lossy(text).into_owned());
         }
 
         fn go_on(&self) {
-            *self.0.takes.lock().unwrap() = true;
+            *self.0.takes.lock() = true;
             self.0.changed.notify_all();
         }
 
         fn read(&self) -> Vec<String> {
-            self.0.read.lock().unwrap().clone()
+            self.0.read.lock().clone()
         }
     }
 

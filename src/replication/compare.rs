@@ -1,19 +1,21 @@
 //! The mirror held against the account: by Kit's own totals where it tells them, row by row where these differ or
 //! somebody wants to know. Reads only.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
 use super::cost::Lists;
+use super::object::subject;
 use super::pass::{Pass, Seen, Terms, Turn};
 use super::plan::Mode;
 use super::stop::Stop;
-use crate::error::{Kind, Result};
+use super::tally::REFUSALS;
+use crate::error::{Error, Kind, Result};
 use crate::kit::{KitClient, Meter};
 use crate::model::{Endpoint, Mapping, Object, Paging, Source};
-use crate::store::{Members, Met, Progress, Search, Store};
+use crate::store::{Members, Met, Progress, Store, VanishedSearch};
 
 /// Ids that are named; the others are only counted.
 const NAMED: usize = 20;
@@ -48,7 +50,7 @@ pub enum How {
     Total,
     /// Row by row.
     Rows,
-    /// Not at all: the requests were used up, or a stop was asked for.
+    /// Not at all: Kit refused it, the requests were used up, or a stop was asked for.
     Skipped,
 }
 
@@ -86,9 +88,35 @@ pub struct ListCompared {
     pub extra: Ids,
     /// In both places, with other content.
     pub different: Ids,
+    /// Why Kit did not show the list.
+    pub error: Option<String>,
+    /// What to do about that.
+    pub advice: Option<&'static str>,
 }
 
 impl ListCompared {
+    /// A list that was not compared.
+    fn skipped(object: &Object, partition: &str) -> Self {
+        ListCompared {
+            object: object.name,
+            partition: partition.to_owned(),
+            how: How::Skipped,
+            at_kit: None,
+            here: 0,
+            missing: Ids::default(),
+            extra: Ids::default(),
+            different: Ids::default(),
+            error: None,
+            advice: None,
+        }
+    }
+
+    /// One that Kit does not show.
+    fn refused(object: &Object, partition: &str, error: &Error) -> Self {
+        let (error, advice) = (Some(error.one_line()), Some(error.advice()));
+        ListCompared { error, advice, ..ListCompared::skipped(object, partition) }
+    }
+
     /// Whether there is a difference.
     pub fn differs(&self) -> bool {
         let by_rows = self.missing.count + self.extra.count + self.different.count > 0;
@@ -103,33 +131,75 @@ impl Comparison<'_> {
     /// Those of client and store.
     pub async fn run(&self) -> Result<Vec<ListCompared>> {
         let mut all = Vec::new();
+        // Parents at Kit that are not here, whose members are not here either.
+        let mut unknown: BTreeMap<&'static str, Met> = BTreeMap::new();
         for object in self.objects {
             let Some(endpoint) = object.endpoint(self.kit.version()) else { continue };
-            let partitions = match &object.source {
+            let partitions: Vec<String> = match &object.source {
                 Source::PerParent { parent, .. } => {
-                    self.store.ids(parent).await?.iter().map(i64::to_string).collect()
+                    let stored = self.store.ids(parent).await?;
+                    let unknown = unknown.get(parent.name).into_iter().flat_map(Met::iter);
+                    stored.into_iter().chain(unknown).map(|id| id.to_string()).collect()
                 }
                 Source::List(_) | Source::ViewOf(_) => vec![String::new()],
             };
-            for partition in partitions {
-                let compared = match self.list(object, endpoint, &partition).await {
-                    // Gone since its parent was listed: that is the parent's difference.
-                    Err(error) if error.kind() == Kind::SourceNotFound && !partition.is_empty() => continue,
-                    compared => compared.map_err(|error| error.about(object.name))?,
-                };
-                all.push(compared);
+            let mut missing = Met::default();
+            all.extend(self.lists(object, endpoint, &partitions, &mut missing).await?);
+            if self
+                .objects
+                .iter()
+                .any(|child| child.parent().is_some_and(|parent| parent.name == object.name))
+            {
+                unknown.insert(object.name, missing);
             }
         }
         Ok(all)
     }
 
+    /// Compares the lists of an object. One that Kit refuses keeps no other from being compared, unless it refuses all.
+    async fn lists(
+        &self,
+        object: &'static Object,
+        endpoint: &'static Endpoint,
+        partitions: &[String],
+        missing: &mut Met,
+    ) -> Result<Vec<ListCompared>> {
+        let mut lists = Vec::new();
+        let (mut shown, mut refused) = (false, None::<(usize, Error)>);
+        for partition in partitions {
+            if let Some((REFUSALS.., error)) = &refused
+                && !shown
+            {
+                lists.push(ListCompared::refused(object, partition, error));
+                continue;
+            }
+            match self.list(object, endpoint, partition, missing).await {
+                Ok(compared) => {
+                    shown |= compared.how != How::Skipped;
+                    lists.push(compared);
+                }
+                // Gone since its parent was listed: that is the parent's difference.
+                Err(error) if error.kind() == Kind::SourceNotFound && !partition.is_empty() => {}
+                Err(error) if error.kind().policy().others_go_on => {
+                    let error = error.about(subject(object, partition));
+                    lists.push(ListCompared::refused(object, partition, &error));
+                    refused = Some((refused.map_or(0, |(count, _)| count) + 1, error));
+                }
+                Err(error) => return Err(error.about(object.name)),
+            }
+        }
+        Ok(lists)
+    }
+
+    /// Compares a list. Rows that are not here are added to `missing`.
     async fn list(
         &self,
         object: &'static Object,
         endpoint: &'static Endpoint,
         partition: &str,
+        missing: &mut Met,
     ) -> Result<ListCompared> {
-        let search = Search {
+        let search = VanishedSearch {
             object,
             partition: partition.to_owned(),
             only: endpoint.shows_only,
@@ -139,16 +209,7 @@ impl Comparison<'_> {
             most: 0,
         };
         let here = self.store.vanished(search.clone(), Arc::new(Met::default())).await?.live;
-        let mut compared = ListCompared {
-            object: object.name,
-            partition: partition.to_owned(),
-            how: How::Skipped,
-            at_kit: None,
-            here,
-            missing: Ids::default(),
-            extra: Ids::default(),
-            different: Ids::default(),
-        };
+        let mut compared = ListCompared { here, ..ListCompared::skipped(object, partition) };
         if self.is_over() {
             return Ok(compared);
         }
@@ -165,7 +226,8 @@ impl Comparison<'_> {
                 return Ok(compared);
             }
         }
-        self.rows(endpoint, search, &mut compared).await?;
+        let absent = self.rows(endpoint, search, &mut compared).await?;
+        absent.iter().for_each(|id| missing.add(id));
         Ok(compared)
     }
 
@@ -177,7 +239,7 @@ impl Comparison<'_> {
     /// How long the list is by Kit's own count, where it tells at a smaller price than that of reading the list.
     async fn total(&self, object: &Object, endpoint: &Endpoint, partition: &str) -> Result<Option<u64>> {
         let lists = Lists::new(self.kit, self.meter);
-        let hides = endpoint.hidden.is_some() && !self.lists_show_everybody;
+        let hides = endpoint.may_hide_people(self.lists_show_everybody);
         match endpoint.paging {
             Paging::Numbered { totals: true } | Paging::Cursor { .. } if !hides => {
                 lists.total(endpoint, partition).await.map(Some)
@@ -205,13 +267,13 @@ impl Comparison<'_> {
         Ok(true)
     }
 
-    /// Reads the whole list and compares every row.
+    /// Reads the whole list and compares every row; gives those that are not here.
     async fn rows(
         &self,
         endpoint: &'static Endpoint,
-        search: Search,
+        search: VanishedSearch,
         compared: &mut ListCompared,
-    ) -> Result<()> {
+    ) -> Result<Met> {
         let (object, version) = (search.object, self.kit.version());
         let fingerprint = object.shape(version);
         let terms = Terms {
@@ -226,14 +288,13 @@ impl Comparison<'_> {
             asked: Mode::Full,
             counted: None,
         };
-        let shown = AtomicBool::new(self.lists_show_everybody);
         let mapping = Mapping::new(object, endpoint, version, &search.partition);
         let mut pass = Pass::open(&terms, None);
         let (mut met, mut missing, mut different) = (Met::default(), Met::default(), Met::default());
         loop {
             if self.stop.is_requested() {
                 compared.how = How::Skipped;
-                return Ok(());
+                return Ok(missing);
             }
             let page = match self.kit.page(&pass.request(), self.meter).await {
                 Err(error) if matches!(error.kind(), Kind::SourceBadRequest) => {
@@ -247,7 +308,7 @@ impl Comparison<'_> {
             let found = self.store.compare(object, batch.rows.clone()).await?;
             found.missing.into_iter().for_each(|id| missing.add(id));
             found.different.into_iter().for_each(|id| different.add(id));
-            let seen = Seen { others: shown.load(Ordering::Relaxed), ..Seen::default() };
+            let seen = Seen { others: self.lists_show_everybody, ..Seen::default() };
             let turn = Turn {
                 following: &page.following,
                 total: page.total,
@@ -266,9 +327,9 @@ impl Comparison<'_> {
         let met = Arc::new(met);
         let count = self.store.vanished(search.clone(), Arc::clone(&met)).await?.count;
         if count > 0 {
-            let first = self.store.vanished(Search { most: NAMED, ..search }, met).await?;
+            let first = self.store.vanished(VanishedSearch { most: NAMED, ..search }, met).await?;
             compared.extra = Ids { count, ids: first.ids };
         }
-        Ok(())
+        Ok(missing)
     }
 }

@@ -37,7 +37,7 @@ pub use repair::repair;
 pub use stop::Stop;
 
 use futures_util::future::join_all;
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 use tracing::Instrument as _;
 
 #[cfg(feature = "chaos")]
@@ -103,18 +103,7 @@ pub struct Report {
 impl Report {
     /// The sum over all objects.
     pub fn total(&self) -> Counts {
-        let mut sum = Counts::default();
-        for report in &self.objects {
-            sum.requests += report.counts.requests;
-            sum.retries += report.counts.retries;
-            sum.pages += report.counts.pages;
-            sum.rows_read += report.counts.rows_read;
-            sum.rows_inserted += report.counts.rows_inserted;
-            sum.rows_updated += report.counts.rows_updated;
-            sum.rows_deleted += report.counts.rows_deleted;
-            sum.rows_quarantined += report.counts.rows_quarantined;
-        }
-        sum
+        self.objects.iter().map(|report| report.counts).sum()
     }
 
     /// Whether every object that was asked for is complete, with every record stored.
@@ -142,7 +131,7 @@ pub async fn run(cx: &Context<'_>, request: &Request) -> Report {
     let families = if job.in_turn { vec![request.objects.clone()] } else { families::of(&request.objects) };
     let read = join_all(families.iter().map(|family| read_family(&within, family, &ended_by))).await;
     let mut report = Report { objects: read.concat(), ..Report::default() };
-    report.ended_by = ended_by.into_inner().unwrap_or_else(PoisonError::into_inner);
+    report.ended_by = ended_by.into_inner();
     report.objects.sort_by_key(|one| request.objects.iter().position(|object| object.name == one.object));
     let wanted = request.objects.iter().filter(|object| !matches!(object.source, Source::ViewOf(_))).count();
     let done = report.objects.iter().filter(|one| one.outcome != Outcome::Stopped).count();
@@ -175,7 +164,7 @@ async fn read_family(
             Err(error) => Some(error.about(object.name)),
         };
         if let Some(fatal) = fatal {
-            lock(ended_by).get_or_insert(fatal);
+            ended_by.lock().get_or_insert(fatal);
             cx.stop.request();
             break;
         }
@@ -278,8 +267,4 @@ async fn sync_object(
 ) -> Result<Option<(ObjectReport, Option<Error>)>> {
     let Some(plan) = plan_object(cx, object, fresh).await? else { return Ok(None) };
     object::read(cx, &plan, true, orphaned).await.map(Some)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,14 +1,15 @@
 //! One object: its partitions are read side by side, and its account is closed.
 
 use futures_util::StreamExt as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::ObjectReport;
 use super::extractor::{self, Context, Ended};
 use super::plan::{Mode, ObjectPlan, PartitionPlan};
 use super::tally::Tally;
-use super::{ObjectReport, lock};
-use crate::chaos::{self, Place};
+use crate::chaos::{self, Failpoint};
 use crate::error::{Error, Kind, Result};
 use crate::kit::{Meter, Patience};
 use crate::model::Object;
@@ -26,17 +27,17 @@ pub(super) async fn read(
     let began_at = cx.kit.source_now();
     let meter = Arc::new(Meter::default());
     let run = cx.store.begin_run(object, plan.mode.name()).await?;
-    chaos::reach(Place::RunBegun).await;
+    chaos::reach(Failpoint::RunBegun).await;
     cx.observer.object_started(object.name, plan.partitions.len(), &meter);
     let tally = Mutex::new(Tally::default());
     cx.needs(plan.lists_read(Mode::Full));
     partitions(cx, plan, &plan.partitions, run, &meter, &tally).await;
-    if !lock(&tally).hidden_left.is_empty() && !lock(&tally).is_over(cx) {
+    if !tally.lock().hidden_left.is_empty() && !tally.lock().is_over(cx) {
         let again = hidden_left(cx, plan, &tally).await?;
         partitions(cx, plan, &again, run, &meter, &tally).await;
     }
-    chaos::reach(Place::PartitionsRead).await;
-    let mut tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
+    chaos::reach(Failpoint::PartitionsRead).await;
+    let mut tally = tally.into_inner();
     if let Some(parent) = orphaned {
         let what = format!(
             "the list of {} could not be read, so it is not known whose members there are",
@@ -49,7 +50,7 @@ pub(super) async fn read(
     match (outcome, &tally.first) {
         (Outcome::Complete | Outcome::Incomplete, _) if whole && object.parent().is_some() => {
             cx.store.complete_object(object, began_at, tally.swept(plan)).await?;
-            chaos::reach(Place::ObjectCompleted).await;
+            chaos::reach(Failpoint::ObjectCompleted).await;
         }
         (Outcome::Unavailable, Some(error)) => cx.store.note_error(object, "", error, true).await?,
         _ => {}
@@ -92,7 +93,7 @@ async fn hidden_left(
     plan: &ObjectPlan,
     tally: &Mutex<Tally>,
 ) -> Result<Vec<PartitionPlan>> {
-    let left = std::mem::take(&mut lock(tally).hidden_left);
+    let left = std::mem::take(&mut tally.lock().hidden_left);
     let states = cx.store.states(plan.object).await?;
     let again = plan
         .partitions
@@ -119,13 +120,13 @@ async fn partitions(
     futures_util::stream::iter(partitions)
         .for_each_concurrent(cx.kit.limiter().in_flight(), |partition| async move {
             let permit = cx.permits.take(partition.mode(&plan.fingerprint)).await;
-            if permit.is_none() || lock(tally).is_over(cx) {
-                lock(tally).unread = true;
+            if permit.is_none() || tally.lock().is_over(cx) {
+                tally.lock().unread = true;
                 return;
             }
             let result = extractor::extract(cx, plan, partition, run, meter).await;
             let result = match result {
-                Err(error) if lock(tally).is_in_doubt(&error) => Err(judged(cx, meter, error).await),
+                Err(error) if tally.lock().is_in_doubt(&error) => Err(judged(cx, meter, error).await),
                 result => result,
             };
             let result = result.map_err(|error| error.about(subject(plan.object, &partition.partition)));
@@ -142,7 +143,7 @@ async fn partitions(
             if result.as_ref().is_ok_and(|(ended, _)| *ended == Ended::Complete) {
                 cx.observer.partition_done(plan.object.name, &partition.partition);
             }
-            let mut tally = lock(tally);
+            let mut tally = tally.lock();
             tally.take(plan.object, &partition.partition, result);
             if let Err(error) = noted {
                 tally.fatal.get_or_insert(error);

@@ -15,7 +15,7 @@ use super::pass::{Pass, may_leave};
 use crate::error::{Error, Kind, Result};
 use crate::kit::Meter;
 use crate::model::{Gone, Mapping, objects};
-use crate::store::{Members, Met, Search, Swept};
+use crate::store::{Members, Met, Swept, VanishedSearch};
 
 /// So many rows of a partition may vanish at once without anybody being asked.
 const FEW: u64 = 50;
@@ -222,7 +222,8 @@ impl Reading<'_> {
     ) -> Result<Option<Ended>> {
         let person = objects::SUBSCRIBERS.endpoint(self.cx.kit.version()).map(|endpoint| &endpoint.gone);
         if let (true, Some(Gone::Record(detail))) = (self.may_hide_people(), person) {
-            let search = Search { people: Members::OutOfSight, most: usize::MAX, ..self.search(pass) };
+            let search =
+                VanishedSearch { people: Members::OutOfSight, most: usize::MAX, ..self.search(pass) };
             let mut ids = self.cx.store.vanished(search, Arc::clone(met)).await?.ids;
             fastrand::shuffle(&mut ids);
             for id in ids {
@@ -253,9 +254,9 @@ impl Reading<'_> {
     }
 
     /// Which rows are looked for; without their ids, only counted.
-    fn search(&self, pass: &Pass) -> Search {
+    fn search(&self, pass: &Pass) -> VanishedSearch {
         let endpoint = self.plan.endpoint;
-        Search {
+        VanishedSearch {
             object: self.plan.object,
             partition: self.partition.partition.clone(),
             only: endpoint.shows_only,
@@ -277,7 +278,7 @@ impl Reading<'_> {
     ) -> Result<Marked> {
         let mut left = 0;
         let mut unanswered = 0;
-        let mut search = Search { most: FETCHED, ..self.search(pass) };
+        let mut search = VanishedSearch { most: FETCHED, ..self.search(pass) };
         loop {
             let found = self.cx.store.vanished(search.clone(), Arc::clone(met)).await?;
             let Some(last) = found.ids.last().copied() else { return Ok(Marked::AllBut(left)) };

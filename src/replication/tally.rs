@@ -9,7 +9,7 @@ use crate::store::{Outcome, Swept};
 
 /// So many refused parents, and none that was read, mean that it is the object as a whole; so do as many in a row that
 /// are not answered. One alone does not keep the others from being read.
-const REFUSALS: usize = 3;
+pub(super) const REFUSALS: usize = 3;
 
 /// What the partitions of an object have brought so far.
 #[derive(Default)]
@@ -98,7 +98,7 @@ impl Tally {
     }
 
     pub(super) fn outcome(&self) -> Outcome {
-        if self.fatal.is_none() && self.refused > 0 && self.read == 0 {
+        if self.fatal.is_none() && self.refused > 0 && self.refused == self.failed && self.read == 0 {
             Outcome::Unavailable
         } else if self.fatal.is_some() || self.failed > 0 {
             Outcome::Failed

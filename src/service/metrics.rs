@@ -1,18 +1,20 @@
 //! What the service counts and shows in numbers: names, labels and their one registration. Listens to the runs;
 //! what only the database, the schedules and the log know is looked up when somebody scrapes.
 
+use parking_lot::Mutex;
 use prometheus::core::Collector;
 use prometheus::{
     Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::http::{View, lag_seconds, lag_then, schedule_of};
 use super::pulse::Phase;
 use crate::error::{Error, Kind, Result};
 use crate::kit::Meter;
+use crate::model::time::now;
 use crate::model::{Object, Source, objects, time};
 use crate::output;
 use crate::replication::{ObjectReport, Observer, PageWritten};
@@ -93,7 +95,7 @@ impl Metrics {
         let build = gauge(r, "build_info", "1, with the version that runs.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let start = Gauge::new("kitmirror_start_timestamp_seconds", "When the process began to count.")?;
-        register(r, start)?.set(chrono::Utc::now().timestamp() as f64);
+        register(r, start)?.set(now().timestamp() as f64);
         for object in objects.iter().filter(|object| !matches!(object.source, Source::ViewOf(_))) {
             counted.begin_at_zero(object.name);
             looked_up.skipped.with_label_values(&[object.name]);
@@ -103,8 +105,8 @@ impl Metrics {
 
     /// Everything in Prometheus' text format.
     pub(super) fn text(&self, view: &View) -> String {
-        let mut skipped = lock(&self.scrape);
-        for (object, metered) in lock(&self.meters).iter_mut() {
+        let mut skipped = self.scrape.lock();
+        for (object, metered) in self.meters.lock().iter_mut() {
             metered.count(object, &self.counted);
         }
         self.looked_up.look_up(view, &mut skipped);
@@ -313,7 +315,7 @@ impl LookedUp {
 impl Observer for Metrics {
     fn object_started(&self, object: &'static str, _partitions: usize, meter: &Arc<Meter>) {
         let metered = Metered { meter: Arc::clone(meter), requests: 0, retries: 0, throttled: 0 };
-        let before = lock(&self.meters).insert(object, metered);
+        let before = self.meters.lock().insert(object, metered);
         // Of a run that ended without a word.
         if let Some(mut before) = before {
             before.count(object, &self.counted);
@@ -331,7 +333,7 @@ impl Observer for Metrics {
     }
 
     fn object_done(&self, report: &ObjectReport) {
-        if let Some(mut metered) = lock(&self.meters).remove(report.object) {
+        if let Some(mut metered) = self.meters.lock().remove(report.object) {
             metered.count(report.object, &self.counted);
         }
         let (mode, outcome) = (report.mode.name(), report.outcome.name());
@@ -339,8 +341,4 @@ impl Observer for Metrics {
         let seconds = report.duration_ms as f64 / 1000.0;
         self.counted.durations.with_label_values(&[report.object]).observe(seconds);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -33,7 +33,7 @@ mod watchdog;
 pub use existing::{existing, mirror};
 pub use metrics::Metrics;
 pub use panics::{end_the_process as end_the_process_on_a_panic, place as place_of_a_panic};
-pub use pulse::{Beat, Phase, Pulse, Schedule};
+pub use pulse::{Beat, Phase, Pulse, Timetable};
 pub use session::{Session, attach_limiter, client, place, refuse_other_account, v3_lists_show_everybody};
 pub use standby::stand_by;
 pub use supervisor::{ReadSettings, Service};

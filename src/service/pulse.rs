@@ -1,7 +1,8 @@
 //! What the service is doing at present: written by its supervisor, read by its status server.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crate::model::Time;
 
@@ -60,7 +61,7 @@ impl Phase {
 
 /// What is known about the schedule of one object.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Schedule {
+pub struct Timetable {
     /// Whether a run of it is under way.
     pub running: bool,
     /// When it is due next.
@@ -77,7 +78,7 @@ pub struct Beat {
     /// What the service as a whole is doing.
     pub phase: Phase,
     /// By the name of the object; only those that are replicated.
-    pub schedules: BTreeMap<&'static str, Schedule>,
+    pub schedules: BTreeMap<&'static str, Timetable>,
 }
 
 /// Cloning gives another handle to the same one.
@@ -97,12 +98,12 @@ impl Pulse {
     }
 
     /// From now on these are the objects that are replicated, and this is what is known of their schedules.
-    pub fn replicates(&self, schedules: impl IntoIterator<Item = (&'static str, Schedule)>) {
+    pub fn replicates(&self, schedules: impl IntoIterator<Item = (&'static str, Timetable)>) {
         self.lock().schedules = schedules.into_iter().collect();
     }
 
     /// Changes what is known about an object's schedule.
-    pub fn schedule(&self, object: &'static str, change: impl FnOnce(&mut Schedule)) {
+    pub fn schedule(&self, object: &'static str, change: impl FnOnce(&mut Timetable)) {
         change(self.lock().schedules.entry(object).or_default());
     }
 
@@ -112,6 +113,6 @@ impl Pulse {
     }
 
     fn lock(&self) -> MutexGuard<'_, Beat> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

@@ -54,6 +54,8 @@ impl Remedy {
             Kind::SchemaMismatch
             | Kind::SchemaNewer
             | Kind::Stopped
+            | Kind::Usage
+            | Kind::OutputRefused
             | Kind::SystemRefused
             | Kind::Internal => Remedy::End,
         }

@@ -154,7 +154,7 @@ impl Roster {
     pub fn announce(&self, pulse: &Pulse) {
         pulse.replicates(self.entries.iter().map(|entry| {
             let interval_seconds = entry.incremental.interval().num_seconds().try_into().ok();
-            (entry.object.name, pulse::Schedule { interval_seconds, ..pulse::Schedule::default() })
+            (entry.object.name, pulse::Timetable { interval_seconds, ..pulse::Timetable::default() })
         }));
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use super::purge::purge;
-use crate::chaos::{self, Place as At};
+use crate::chaos::{self, Failpoint as At};
 use crate::config::{Credential, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::kit::{Account, Auth, ClientSettings, KitClient, Ledger, Memory, Meter, Patience};
@@ -153,7 +153,10 @@ impl Session {
             // Of version 0 are tables whose making was cut short before any was recorded: there is no lease to take yet.
             if store.schema_version().await?.is_some_and(|version| version > 0) {
                 lease(&store).await?;
-                attach_limiter(&kit, &store).await?;
+                if let Err(error) = attach_limiter(&kit, &store).await {
+                    leave(&kit, &store).await;
+                    return Err(error);
+                }
                 opened = Some(store);
             }
         }

@@ -29,6 +29,7 @@ use super::ticks::Ticks;
 use super::watchdog::Watchdog;
 use crate::config::{Credential, Settings};
 use crate::error::{Error, Kind, Result};
+use crate::model::time::now;
 use crate::replication::{Observer, Stop};
 
 /// How often a refused credential is compared with the one the settings hold now.
@@ -95,7 +96,7 @@ impl Service {
         let watchdog = Arc::new(Watchdog::before(Arc::clone(&self.observer)));
         self.observer = Arc::<Watchdog>::clone(&watchdog);
         let ended = tokio::select! {
-            ended = self.phases(&ticks) => ended,
+            ended = self.phases(&ticks, &watchdog) => ended,
             () = watchdog.watch() => Ok(()),
         };
         self.pulse.enter(Phase::Stopping);
@@ -103,11 +104,11 @@ impl Service {
         ended
     }
 
-    async fn phases(&mut self, ticks: &Ticks) -> Result<()> {
+    async fn phases(&mut self, ticks: &Ticks, watchdog: &Watchdog) -> Result<()> {
         let mut trouble = Trouble::default();
         let mut worked = false;
         loop {
-            Roster::new(&self.settings, &BTreeMap::new(), chrono::Utc::now()).announce(&self.pulse);
+            Roster::new(&self.settings, &BTreeMap::new(), now()).announce(&self.pulse);
             let over = self.stop.within();
             let ended = match Session::open(&self.settings, &over).await {
                 Ok(session) => {
@@ -120,7 +121,9 @@ impl Service {
                     let (settings, pulse, observer) = (&self.settings, &self.pulse, &self.observer);
                     let term =
                         Term { settings, pulse, observer, reload: &self.reload, stop: &self.stop, over };
-                    term.serve(session, ticks).await
+                    let ended = term.serve(session, ticks).await;
+                    watchdog.all_ended();
+                    ended
                 }
                 Err(error) => Ended::Because(error),
             };

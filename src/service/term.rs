@@ -1,8 +1,9 @@
 //! A term: from taking the lease to giving it up. One session is open all the while; runs begin when the roster says
 //! so, and when the term ends, for whatever reason, each of them finishes the page in hand first.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
@@ -17,9 +18,10 @@ use super::ticks::Ticks;
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::kit::{Heartbeat, Meter};
-use crate::model::{Time, objects};
+use crate::model::time::now;
+use crate::model::{Object, objects};
 use crate::replication::{ObjectReport, Observer, PageWritten, Report, Request, Stop, Whole};
-use crate::store::Store;
+use crate::store::{Outcome, Store};
 
 /// A start that only has to catch up begins somewhere within this: twenty services of one machine do not begin as one.
 const SPREAD: Duration = Duration::from_secs(5);
@@ -116,9 +118,13 @@ impl Term<'_> {
 
     async fn course(&self, session: Session) -> Result<Course, (Session, Error)> {
         let heartbeat = self.settings.heartbeat_url.clone().map(Heartbeat::new).transpose();
-        let (past, heartbeat) = match (past(&session.store).await, heartbeat) {
-            (Ok(past), Ok(heartbeat)) => (past, heartbeat),
-            (Err(error), _) | (_, Err(error)) => return Err((session, error)),
+        let known = async {
+            let past = past(&session.store).await?;
+            Ok::<_, Error>((past, unfinished(&session.store, self.settings).await?, heartbeat?))
+        };
+        let (past, unfinished, heartbeat) = match known.await {
+            Ok(known) => known,
+            Err(error) => return Err((session, error)),
         };
         let roster = Roster::new(self.settings, &past, now());
         // Where something was never complete, somebody is waiting for it.
@@ -137,7 +143,7 @@ impl Term<'_> {
             tasks: JoinSet::new(),
             calls: JoinSet::new(),
             hold: Instant::now() + spread,
-            results: Results::default(),
+            results: Results::with(unfinished),
         })
     }
 
@@ -176,7 +182,7 @@ impl Term<'_> {
     /// Begins whatever is due and free.
     fn begin(&self, course: &mut Course) {
         while course.calls.try_join_next().is_some() {}
-        let mut roster = lock(&course.roster);
+        let mut roster = course.roster.lock();
         roster.look(now());
         while Instant::now() >= course.hold
             && let Some(errand) = roster.take()
@@ -212,7 +218,7 @@ impl Term<'_> {
     fn ran(&self, course: &mut Course, errand: &Errand, report: Report) -> Option<Error> {
         {
             // What has a report was freed with it, and may be another run's by now.
-            let mut roster = lock(&course.roster);
+            let mut roster = course.roster.lock();
             let unreported = |name: &str| !report.objects.iter().any(|one| one.object == name);
             let left = errand.objects.iter().filter(|object| unreported(object.name));
             left.for_each(|object| roster.done(object.name));
@@ -221,7 +227,7 @@ impl Term<'_> {
             Next::Schedules { all_complete: true } => beat(course),
             Next::Schedules { all_complete: false } => {}
             Next::Again { unread, after, error } => {
-                lock(&course.roster).owe(&unread, errand.due);
+                course.roster.lock().owe(&unread, errand.due);
                 course.hold = Instant::now() + after;
                 self.pulse.enter(Phase::WaitingForKit { error: error.one_line() });
                 tracing::warn!("{}; asking again in {:.0} s", error.one_line(), after.as_secs_f64());
@@ -261,12 +267,18 @@ async fn past(store: &Store) -> Result<BTreeMap<&'static str, Past>> {
     Ok(past)
 }
 
-fn overtaken() -> Error {
-    Error::new(Kind::LeaseLost, "another kitmirror has taken over this mirror")
+/// The objects in the settings whose last run was not complete, or that have none.
+async fn unfinished(store: &Store, settings: &Settings) -> Result<BTreeSet<&'static str>> {
+    let runs = store.glance(1).await?.runs;
+    let was_complete = |object: &Object| {
+        runs.iter().any(|run| run.object == object.name && run.outcome == Outcome::Complete.name())
+    };
+    let read = objects::needed_for(&settings.objects).into_iter().map(Object::filled_by);
+    Ok(read.filter(|object| !was_complete(object)).map(|object| object.name).collect())
 }
 
-fn now() -> Time {
-    Time::from(std::time::SystemTime::now())
+fn overtaken() -> Error {
+    Error::new(Kind::LeaseLost, "another kitmirror has taken over this mirror")
 }
 
 /// Frees each object when its part of a run is over, and passes on what it hears.
@@ -278,7 +290,7 @@ struct Listener {
 
 impl Listener {
     fn note(&self, change: impl FnOnce(&mut Roster)) {
-        let mut roster = lock(&self.roster);
+        let mut roster = self.roster.lock();
         change(&mut roster);
         roster.tell(&self.pulse);
     }
@@ -302,10 +314,6 @@ impl Observer for Listener {
         self.note(|roster| roster.done(report.object));
         self.observer.object_done(report);
     }
-}
-
-fn lock(roster: &Mutex<Roster>) -> MutexGuard<'_, Roster> {
-    roster.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

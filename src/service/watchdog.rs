@@ -1,8 +1,9 @@
 //! Notices a run that does not come on: no page of it was committed for a quarter of an hour. Between the runs and
 //! whoever else listens to them; what is to be done about it is for people.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -61,6 +62,11 @@ impl Watchdog {
             .collect()
     }
 
+    /// No run is under way any more, not even one that ended without a report.
+    pub(super) fn all_ended(&self) {
+        self.runs().clear();
+    }
+
     fn comes_on(&self, object: &'static str) {
         self.runs().insert(object, Run { since: Instant::now(), told: false });
     }
@@ -70,7 +76,7 @@ impl Watchdog {
     }
 
     fn runs(&self) -> MutexGuard<'_, BTreeMap<&'static str, Run>> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+        self.runs.lock()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Changes that happen while somebody reads: after the n-th request of a route, or after every so many.
 //! They take place when the answer is made and not yet sent, so the next request meets them.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 
 use super::account::Account;
 use super::faults::Route;
@@ -110,13 +110,13 @@ impl Hooks {
     }
 
     pub(super) fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.0.lock().clear();
     }
 
     /// Makes the changes that are due after a request of that path. `with` opens the account, and is only
     /// called if there are any.
     pub(super) fn run(&self, path: &str, with: impl FnOnce(&mut dyn FnMut(&mut Account))) {
-        let mut hooks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hooks = self.0.lock();
         let mut due = Vec::new();
         for hook in hooks.iter_mut().filter(|hook| hook.route.matches(path)) {
             hook.seen += 1;
@@ -140,6 +140,6 @@ impl Hooks {
 
     fn add(&self, route: &str, when: When, change: Change) {
         let hook = Hook { route: Route::new(route), seen: 0, when, change };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(hook);
+        self.0.lock().push(hook);
     }
 }

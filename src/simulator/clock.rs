@@ -1,7 +1,8 @@
 //! The time in the simulated world: runs with real time from a fixed start until it is frozen, moved
 //! or skewed. Every `created_at` and the `Date` header come from it; the rate limit does not.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -81,6 +82,6 @@ impl SimClock {
     }
 
     fn face(&self) -> MutexGuard<'_, Face> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

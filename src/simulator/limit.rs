@@ -1,7 +1,7 @@
 //! Kit's rate limit: so many requests of one credential in any rolling 60 seconds of real time.
 
+use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::request::Credential;
@@ -37,12 +37,12 @@ impl Default for Limits {
 
 impl Limits {
     pub(super) fn allow(&self, allowance: Allowance) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).allowance = allowance;
+        self.0.lock().allowance = allowance;
     }
 
     /// Counts a request, or tells how long until one is allowed again. Refused requests do not count.
     pub(super) fn admit(&self, credential: Credential, now: Instant) -> Result<(), Duration> {
-        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut window = self.0.lock();
         let limit = match window.allowance {
             Allowance::Usual => credential.usual_limit(),
             Allowance::PerMinute(limit) => limit,

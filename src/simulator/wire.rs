@@ -1,10 +1,11 @@
 //! The simulator's sockets. Each connection can be told to cut the coming answer at a byte, to leave out
 //! its `Date` header, or to reset when the client speaks again: what no HTTP server offers by itself.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ impl Line {
     }
 
     fn orders(&self) -> MutexGuard<'_, Orders> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

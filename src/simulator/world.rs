@@ -1,9 +1,9 @@
 //! The way of one request through the simulator, without any network: log, credentials, rate limit,
 //! faults, the face, faults again, and the changes that happen in the meantime.
 
+use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -67,22 +67,22 @@ impl World {
     }
 
     pub(super) fn account(&self) -> RwLockReadGuard<'_, Account> {
-        self.account.read().unwrap_or_else(PoisonError::into_inner)
+        self.account.read()
     }
 
     /// The account for a change, which is stamped with the time of now.
     pub(super) fn account_mut(&self) -> RwLockWriteGuard<'_, Account> {
-        let mut account = self.account.write().unwrap_or_else(PoisonError::into_inner);
+        let mut account = self.account.write();
         account.set_now(self.clock.now());
         account
     }
 
     pub(super) fn set_credentials(&self, credentials: Credentials) {
-        *self.credentials.write().unwrap_or_else(PoisonError::into_inner) = credentials;
+        *self.credentials.write() = credentials;
     }
 
     pub(super) fn credentials(&self) -> Credentials {
-        self.credentials.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.credentials.read().clone()
     }
 
     /// Answers a request and returns its number in the log.
@@ -210,7 +210,7 @@ impl World {
         if modes.cursor_ttl_seconds.is_some()
             && let Answer::Page(Page { envelope: Envelope::Cursors(cursors), .. }) = &answer
         {
-            let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut issued = self.issued.lock();
             for cursor in [&cursors.start_cursor, &cursors.end_cursor].into_iter().flatten() {
                 issued.insert(cursor.trim_matches('"').to_string(), now.timestamp());
             }
@@ -221,7 +221,7 @@ impl World {
     fn ask_account(&self, asked: &Asked, now: DateTime<Utc>) -> Answer {
         // Lists depend on the time only while changes show late.
         if self.account().now != now.timestamp() {
-            self.account.write().unwrap_or_else(PoisonError::into_inner).set_now(now);
+            self.account.write().set_now(now);
         }
         let account = self.account();
         match asked.version {
@@ -248,7 +248,7 @@ impl World {
 
     fn is_stale(&self, cursor: &str, modes: &Modes, now: DateTime<Utc>) -> bool {
         let Some(ttl) = modes.cursor_ttl_seconds else { return false };
-        let issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
+        let issued = self.issued.lock();
         issued.get(cursor).is_some_and(|at| now.timestamp() - at > ttl)
     }
 }

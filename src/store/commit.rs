@@ -11,7 +11,7 @@ use super::rows::{self, Written};
 use super::runs::{self, Counts};
 use super::state::{self, Progress};
 use super::{forgotten, quarantine, sweep};
-use crate::chaos::{self, Place as At};
+use crate::chaos::{self, Failpoint as At};
 use crate::error::{Error, Kind, Result};
 use crate::model::time::now;
 use crate::model::{Batch, Object, Person, Quarantined, Time, objects};

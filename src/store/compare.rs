@@ -38,8 +38,7 @@ impl Store {
 /// Compares rows of one partition with what is stored: in a transaction that is taken back.
 async fn compare(connection: &mut Connection, object: &'static Object, batch: &[Row]) -> Result<Compared> {
     // As exact as the least exact engine stores it, so that it is found again.
-    let stamp = Value::Time(now().trunc_subsecs(6));
-    let Value::Time(at) = stamp else { return Ok(Compared::default()) };
+    let at = now().trunc_subsecs(6);
     let forgotten = forgotten::everybody(connection).await?;
     rows::write(connection, object, batch, &forgotten.ids, at, true).await?;
     let id = object.member_column();
@@ -47,7 +46,7 @@ async fn compare(connection: &mut Connection, object: &'static Object, batch: &[
     let (among, values) = connection.dialect().is_among(&format!("\"{id}\""), ids);
     let mut sql =
         format!("select \"{id}\", _first_seen_at = ? from {} where _synced_at = ? and {among}", object.table);
-    let mut values: Vec<Value> = [stamp.clone(), stamp].into_iter().chain(values).collect();
+    let mut values: Vec<Value> = [Value::Time(at), Value::Time(at)].into_iter().chain(values).collect();
     if let (Some(column), Some(first)) = (object.parent_column(), batch.first()) {
         sql.push_str(&format!(" and \"{column}\" = ?"));
         values.extend(first.key(object).first().map(|parent| Value::Int(*parent)));

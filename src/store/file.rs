@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::connection::{Connection, lock_wait};
-use super::spelling::{Others, Search, goes_on};
+use super::spelling::{AddressSearch, Others, goes_on};
 use crate::error::{Error, Kind, Result};
 
 /// How long one try to cut off the log waits, while nobody else can write.
@@ -66,7 +66,7 @@ pub(super) enum Explained {
 }
 
 /// Reads every byte of a database.
-pub(super) async fn read(file: PathBuf, search: Search, explained: Explained) -> Result<Bytes> {
+pub(super) async fn read(file: PathBuf, search: AddressSearch, explained: Explained) -> Result<Bytes> {
     let name = file.display().to_string();
     let read = tokio::task::spawn_blocking(move || read_all(&file, &search, &explained)).await;
     let failed =
@@ -77,7 +77,7 @@ pub(super) async fn read(file: PathBuf, search: Search, explained: Explained) ->
     }
 }
 
-fn read_all(file: &Path, search: &Search, explained: &Explained) -> io::Result<Bytes> {
+fn read_all(file: &Path, search: &AddressSearch, explained: &Explained) -> io::Result<Bytes> {
     let mut bytes = Bytes::default();
     for suffix in ["", "-wal", "-journal"] {
         let mut name = file.as_os_str().to_owned();
@@ -91,7 +91,12 @@ fn read_all(file: &Path, search: &Search, explained: &Explained) -> io::Result<B
     Ok(bytes)
 }
 
-fn read_part(mut part: File, search: &Search, explained: &Explained, bytes: &mut Bytes) -> io::Result<()> {
+fn read_part(
+    mut part: File,
+    search: &AddressSearch,
+    explained: &Explained,
+    bytes: &mut Bytes,
+) -> io::Result<()> {
     let places: Vec<(u64, u64)> = search.positions_in(&part).collect::<io::Result<_>>()?;
     bytes.read += part.stream_position()?;
     let (before, behind) = match explained {
@@ -123,8 +128,9 @@ mod tests {
     fn every_byte_beside_the_addresses_of_others_is_held_against_an_address() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("mirror.db");
-        let search =
-            Search::of(&["ann@x.org".to_owned()].into()).expect("it can be prepared").expect("an address");
+        let search = AddressSearch::of(&["ann@x.org".to_owned()].into())
+            .expect("it can be prepared")
+            .expect("an address");
         let mut others = Others::default();
         for found in search.found_in("joann@x.org") {
             if let Found::Longer(longer) = found {

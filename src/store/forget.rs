@@ -9,7 +9,7 @@ use super::erase::{self, Erased};
 use super::file::{self, Bytes, Explained};
 use super::people::{People, Who};
 use super::proof::{self, Searched, Trace};
-use super::spelling::{Others, Search};
+use super::spelling::{AddressSearch, Others};
 use super::state::text;
 use super::{Store, forgotten, lease, now, quarantine};
 use crate::error::Result;
@@ -127,7 +127,7 @@ impl Store {
     /// Those of the database.
     pub async fn prove(&self, people: &People) -> Result<Proof> {
         let Searched { traces, others } = self.searched(people).await?;
-        let search = Search::of(&people.addresses)?;
+        let search = AddressSearch::of(&people.addresses)?;
         let mut proof = Proof { traces, address_known: search.is_some(), file: None };
         if self.file.is_some() {
             let erased = !people.ids.is_empty();
@@ -144,7 +144,7 @@ impl Store {
     async fn look_into_file(
         &self,
         rewrite: bool,
-        search: Option<&Search>,
+        search: Option<&AddressSearch>,
         others: &Others,
     ) -> Result<FileProof> {
         let rewritten = if rewrite { self.rewrite_file().await } else { Ok(()) };
@@ -182,10 +182,14 @@ impl Store {
             .await?;
         let Some(file) = &self.file else { return Ok(()) };
         self.cut_log(PURGE_WAITS).await?;
-        let gone = self.without_namesakes(people).await?;
-        let Some(search) = Search::of(&gone.addresses)? else { return Ok(()) };
-        let is_left = gone.addresses.len() > MANY
-            || file::read(file.to_path_buf(), search, Explained::ByLooks).await?.found > 0;
+        // What is looked for is prepared in memory: not for any number of addresses.
+        let is_left = people.addresses.len() > MANY || {
+            let gone = self.without_namesakes(people).await?;
+            match AddressSearch::of(&gone.addresses)? {
+                Some(search) => file::read(file.to_path_buf(), search, Explained::ByLooks).await?.found > 0,
+                None => false,
+            }
+        };
         if is_left {
             self.rewrite_file().await?;
             self.cut_log(PURGE_WAITS).await?;
@@ -304,7 +308,7 @@ async fn stored_of(connection: &mut Connection, somebody: &mut Somebody) -> Resu
         let found = connection.rows("read an address", &sql, &[Value::Int(somebody.id)]).await?;
         somebody.people.addresses.extend(found.iter().filter_map(|row| row.text(0)).map(str::to_owned));
     }
-    let search = Search::of(&somebody.people.addresses)?;
+    let search = AddressSearch::of(&somebody.people.addresses)?;
     let mut notes = quarantine::following(connection, None).await?;
     while !notes.is_empty() {
         let about = notes.iter().filter(|note| note.is_about(&somebody.people, search.as_ref())).count();

@@ -3,8 +3,8 @@
 
 use super::connection::{Cells, Connection};
 use super::state::text;
-use super::{Store, lock};
-use crate::chaos::{self, Place as At};
+use super::{Store, volume};
+use crate::chaos::{self, Failpoint as At};
 use crate::error::{Error, Kind, Result};
 use crate::model::Value;
 
@@ -41,7 +41,8 @@ impl Store {
         let name = owner.to_owned();
         // Only now is the database ours to change: a foreign one was refused before. The mode is kept in the
         // file; while somebody reads it cannot be changed, and the next start will.
-        if let Some(mode) = self.dialect.journal_mode() {
+        if let Some(file) = &self.file {
+            let mode = volume::journal_mode(file);
             let set = self.line.alone(move |connection| {
                 Box::pin(async move { connection.script("set the journal mode", mode).await })
             });
@@ -57,7 +58,7 @@ impl Store {
             })
             .await?;
         chaos::reach(At::LeaseTaken).await;
-        Ok(taken.map(|lease| *lock(&self.lease) = Some(lease)))
+        Ok(taken.map(|lease| *self.lease.lock() = Some(lease)))
     }
 
     /// Extends the lease between commits.
@@ -84,7 +85,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn release_lease(&self) -> Result<()> {
-        let Some(held) = lock(&self.lease).take() else { return Ok(()) };
+        let Some(held) = self.lease.lock().take() else { return Ok(()) };
         chaos::reach(At::LeaseGivenBack).await;
         self.line
             .write(None, move |connection| {

@@ -1,7 +1,8 @@
 //! Who is marked as gone while a page is on its way: the page may still show that person's memberships, and they would
 //! come to life again. Only one kitmirror writes, so it is enough that this one remembers.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 /// From some moment on, the people who are marked as gone.
 #[derive(Debug, Clone, Default)]
@@ -15,7 +16,7 @@ pub struct Meanwhile {
 impl Meanwhile {
     /// The same from now on.
     pub(super) fn beginning_now(&self) -> Self {
-        let before = self.gone.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let before = self.gone.lock().len();
         Meanwhile { gone: Arc::clone(&self.gone), before }
     }
 
@@ -27,11 +28,11 @@ impl Meanwhile {
 
     /// These are about to be marked. Whether they were is for the database to say.
     pub(super) fn are_going(&self, ids: &[i64]) {
-        self.gone.lock().unwrap_or_else(PoisonError::into_inner).extend(ids);
+        self.gone.lock().extend(ids);
     }
 
     /// Whoever may have been marked since that moment.
     pub(super) fn gone(&self) -> Vec<i64> {
-        self.gone.lock().unwrap_or_else(PoisonError::into_inner)[self.before..].to_vec()
+        self.gone.lock()[self.before..].to_vec()
     }
 }

@@ -9,7 +9,7 @@ use super::connection::Connection;
 use super::dialect::Dialect;
 use super::server;
 use super::state::text;
-use crate::chaos::{self, Place};
+use crate::chaos::{self, Failpoint};
 use crate::error::{Error, Kind, Result};
 
 mod sqlite {
@@ -172,7 +172,7 @@ async fn apply(connection: &mut Connection, names: &[&str]) -> Result<Migrated> 
         return Ok(Migrated { applied: Vec::new(), version: latest(dialect) });
     }
     let report = runner(dialect).run_async(&mut Driver(connection)).await.map_err(refused)?;
-    chaos::reach(Place::MigrationRecorded).await;
+    chaos::reach(Failpoint::MigrationRecorded).await;
     let applied = report
         .applied_migrations()
         .iter()
@@ -264,7 +264,7 @@ impl AsyncTransaction for Driver<'_> {
         let queries: Vec<String> = queries.map(str::to_owned).collect();
         for query in &queries {
             self.0.script("migrate", query).await?;
-            chaos::reach(Place::StepMade).await;
+            chaos::reach(Failpoint::StepMade).await;
         }
         Ok(queries.len())
     }

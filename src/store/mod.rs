@@ -33,6 +33,7 @@ mod status;
 mod sweep;
 mod tables;
 mod transaction;
+mod volume;
 
 pub use account::{AccountNote, AccountRow};
 pub use commit::Commit;
@@ -53,8 +54,10 @@ pub use runs::{Counts, Outcome};
 pub use schema::{Difference, relation_names};
 pub use state::{Progress, State, Swept, Whole};
 pub use status::{Glance, MirrorStatus, ObjectStatus, Run};
-pub use sweep::{Members, Search, Vanished};
+pub use sweep::{Members, Vanished, VanishedSearch};
+pub use volume::shared_by;
 
+use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -75,7 +78,7 @@ pub struct Store {
     dialect: Dialect,
     /// Of a SQLite database that is in one.
     file: Option<Arc<Path>>,
-    lease: Arc<std::sync::Mutex<Option<Lease>>>,
+    lease: Arc<Mutex<Option<Lease>>>,
     people: Meanwhile,
 }
 
@@ -92,10 +95,17 @@ impl Store {
                 tracing::warn!("The database at {place} is spoken to {weakness}, as database_url asks");
             });
         }
+        if let Some(system) = place.file().and_then(volume::shared_by) {
+            TOLD.call_once(|| {
+                tracing::warn!(
+                    "The database {place} lies on {system}, which other machines may see as well: only one of them may use it"
+                );
+            });
+        }
         Ok(Store {
             line: Line::open(place, access).await?,
             dialect: place.dialect(),
-            file: place.file().filter(|file| !file.as_os_str().is_empty()).map(Arc::from),
+            file: place.file().map(Arc::from),
             lease: Arc::default(),
             people: Meanwhile::default(),
         })
@@ -145,20 +155,21 @@ impl Store {
         self.dialect
     }
 
-    /// Every difference between the tables and what they should be.
+    /// Every difference between the tables and what they should be, indexes and the columns of views included.
     ///
     /// # Errors
     /// Those of reading the catalogue.
     pub async fn differences(&self) -> Result<Vec<Difference>> {
-        self.read(|connection| Box::pin(async move { schema::differences(connection).await })).await
+        self.read(|connection| Box::pin(async move { schema::all_differences(connection).await })).await
     }
 
-    /// Refuses to work on tables that are not what they should be.
+    /// Refuses to work on tables that are not what they should be. Without an index or a view's column it works.
     ///
     /// # Errors
     /// `SchemaMismatch`, naming the first differences.
     pub async fn check_schema(&self) -> Result<()> {
-        let differences = self.differences().await?;
+        let differences =
+            self.read(|connection| Box::pin(async move { schema::differences(connection).await })).await?;
         if differences.is_empty() { Ok(()) } else { Err(schema::mismatch(&differences)) }
     }
 
@@ -436,7 +447,7 @@ impl Store {
     }
 
     fn held(&self) -> Option<Lease> {
-        lock(&self.lease).clone()
+        self.lease.lock().clone()
     }
 
     /// Runs `work` in a transaction of its own. Nothing is written by one whose lease was taken over, not even how its
@@ -456,8 +467,4 @@ impl Store {
     {
         self.line.read(work).await
     }
-}
-
-fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

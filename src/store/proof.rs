@@ -7,7 +7,7 @@ use super::connection::Connection;
 use super::dialect::Dialect;
 use super::erase;
 use super::people::People;
-use super::spelling::{Found, Others, Search};
+use super::spelling::{AddressSearch, Found, Others};
 use super::state::text;
 use super::tables::{self, Content, Field, Table};
 use crate::error::Result;
@@ -44,7 +44,7 @@ pub(super) async fn search(connection: &mut Connection, people: &People) -> Resu
         let rows = counted.first().and_then(|row| row.int(0)).unwrap_or(0);
         searched.add(object.table, person, rows.unsigned_abs());
     }
-    let Some(search) = Search::of(&people.addresses)? else { return Ok(searched) };
+    let Some(search) = AddressSearch::of(&people.addresses)? else { return Ok(searched) };
     for table in tables::all() {
         search_table(connection, &table, &search, &mut searched).await?;
     }
@@ -73,7 +73,7 @@ impl Searched {
 async fn search_table(
     connection: &mut Connection,
     table: &Table,
-    search: &Search,
+    search: &AddressSearch,
     searched: &mut Searched,
 ) -> Result<()> {
     let dialect = connection.dialect();

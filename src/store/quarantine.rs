@@ -4,7 +4,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::connection::Connection;
 use super::people::People;
-use super::spelling::Search;
+use super::spelling::AddressSearch;
 use super::state::text;
 use super::tables::{REASON_KEPT, RECORD_KEPT};
 use crate::error::Result;
@@ -69,7 +69,7 @@ pub(super) struct Note {
 
 impl Note {
     /// Whether it is about one of these people, or shows an address of theirs.
-    pub(super) fn is_about(&self, people: &People, search: Option<&Search>) -> bool {
+    pub(super) fn is_about(&self, people: &People, search: Option<&AddressSearch>) -> bool {
         is_about(objects::named(&self.object), Some(&self.record), &self.raw, people)
             || search.is_some_and(|search| search.is_in(&self.raw) || search.is_in(&unescaped(&self.raw)))
     }
@@ -145,7 +145,7 @@ pub(super) async fn following(connection: &mut Connection, last: Option<&Note>) 
 
 /// Takes all notes about these people away; how many there were.
 pub(super) async fn erase(connection: &mut Connection, people: &People) -> Result<u64> {
-    let search = Search::of(&people.addresses)?;
+    let search = AddressSearch::of(&people.addresses)?;
     let sql =
         "delete from sync_quarantine where object = ? and \"partition\" = ? and record = ? and reason = ?";
     let mut erased = 0;

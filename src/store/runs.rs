@@ -61,6 +61,27 @@ pub struct Counts {
     pub rows_quarantined: u64,
 }
 
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Counts) {
+        self.requests += other.requests;
+        self.retries += other.retries;
+        self.pages += other.pages;
+        self.rows_read += other.rows_read;
+        self.rows_inserted += other.rows_inserted;
+        self.rows_updated += other.rows_updated;
+        self.rows_deleted += other.rows_deleted;
+        self.rows_quarantined += other.rows_quarantined;
+    }
+}
+
+impl std::iter::Sum for Counts {
+    fn sum<I: Iterator<Item = Counts>>(all: I) -> Counts {
+        let mut sum = Counts::default();
+        all.for_each(|counts| sum += counts);
+        sum
+    }
+}
+
 impl Store {
     /// Opens the account of a run; its id.
     ///

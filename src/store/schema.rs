@@ -4,6 +4,7 @@ use super::connection::{Cells, Connection};
 use super::dialect::Dialect;
 use super::tables::{self, Table};
 use crate::error::{Error, Kind, Result};
+use crate::model::objects;
 
 /// Every relation name that is ours.
 pub fn relation_names() -> Vec<&'static str> {
@@ -59,6 +60,56 @@ pub(super) async fn differences(connection: &mut Connection) -> Result<Vec<Diffe
         compare(connection.dialect(), table, &of_table, &mut found);
     }
     Ok(found)
+}
+
+/// The same and what a mirror can do without: indexes that are missing, and columns that a view does not show.
+pub(super) async fn all_differences(connection: &mut Connection) -> Result<Vec<Difference>> {
+    let mut found = differences(connection).await?;
+    let dialect = connection.dialect();
+    let is_there = |table: &Table| {
+        !found.iter().any(|difference| difference.relation == table.name && difference.column.is_none())
+    };
+    let tables: Vec<Table> = tables::all().into_iter().filter(is_there).collect();
+    let views = objects::ALL.iter().filter(|object| object.is_view()).map(|view| tables::of(view));
+    let views: Vec<Table> = views.filter(is_there).collect();
+    let indexes = connection.rows("list indexes", dialect.indexes(), &[]).await?;
+    found.extend(tables.iter().flat_map(|table| missing_indexes(dialect, table, &indexes)));
+    let names: Vec<&str> = views.iter().map(|view| view.name).collect();
+    let columns = connection.rows("read columns", &dialect.columns_of(&names), &[]).await?;
+    found.extend(views.iter().flat_map(|view| missing_columns(view, &columns)));
+    Ok(found)
+}
+
+fn missing_indexes(dialect: Dialect, table: &Table, actual: &[Cells]) -> Vec<Difference> {
+    let has =
+        |name: &str| actual.iter().any(|row| row.text(0) == Some(table.name) && row.text(1) == Some(name));
+    // Made when the first load is complete.
+    let comes_by_itself = |columns: &[&str]| dialect == Dialect::Sqlite && tables::is_scattered(columns);
+    let wanted = table.indexes.iter().filter(|columns| !comes_by_itself(columns));
+    let missing =
+        wanted.map(|columns| (tables::index_name(table, columns), dialect.create_index(table, columns)));
+    missing
+        .filter(|(name, _)| !has(name))
+        .map(|(name, create)| Difference {
+            relation: table.name.to_owned(),
+            column: None,
+            what: format!("the index {name} is missing: {create}"),
+        })
+        .collect()
+}
+
+fn missing_columns(view: &Table, actual: &[Cells]) -> Vec<Difference> {
+    let has =
+        |name: &str| actual.iter().any(|row| row.text(0) == Some(view.name) && row.text(1) == Some(name));
+    view.fields
+        .iter()
+        .filter(|field| !has(field.name))
+        .map(|field| Difference {
+            relation: view.name.to_owned(),
+            column: Some(field.name.to_owned()),
+            what: "is missing".to_owned(),
+        })
+        .collect()
 }
 
 /// A table's columns as they are against the declared ones.

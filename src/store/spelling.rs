@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 
 /// Addresses to be looked for.
 #[derive(Clone)]
-pub(super) struct Search {
+pub(super) struct AddressSearch {
     automaton: AhoCorasick,
     spellings: Vec<String>,
 }
@@ -34,7 +34,7 @@ pub(super) struct Longer<'t> {
     before: usize,
 }
 
-impl Search {
+impl AddressSearch {
     /// A search for addresses; none where there is nothing that could be told from other text.
     pub(super) fn of(addresses: &BTreeSet<String>) -> Result<Option<Self>> {
         let addresses = addresses.iter().filter(|address| is_address(address));
@@ -47,7 +47,7 @@ impl Search {
             AhoCorasick::builder().ascii_case_insensitive(true).build(&spellings).map_err(|error| {
                 Error::new(Kind::Internal, "could not prepare the search for addresses").because(error)
             })?;
-        Ok(Some(Search { automaton, spellings }))
+        Ok(Some(AddressSearch { automaton, spellings }))
     }
 
     /// Everything that is looked for.
@@ -148,9 +148,9 @@ fn end_of(text: &[u8], at: usize) -> usize {
 mod tests {
     use super::*;
 
-    fn search(addresses: &[&str]) -> Search {
+    fn search(addresses: &[&str]) -> AddressSearch {
         let addresses = addresses.iter().map(ToString::to_string).collect();
-        Search::of(&addresses).expect("it can be prepared").expect("there is something to look for")
+        AddressSearch::of(&addresses).expect("it can be prepared").expect("there is something to look for")
     }
 
     /// S-17.
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn what_is_no_address_is_not_looked_for() {
         let nothing = ["", "ann", "@", "ann@"].map(str::to_owned).into();
-        assert!(Search::of(&nothing).expect("nothing to fail").is_none());
+        assert!(AddressSearch::of(&nothing).expect("nothing to fail").is_none());
     }
 
     #[test]

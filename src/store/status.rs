@@ -41,7 +41,7 @@ pub struct ObjectStatus {
 }
 
 /// After so many seconds without a complete pass an object is stale in `sync_status`: a day, and an hour for the pass.
-const STALE_AFTER: i64 = 90_000;
+pub(super) const STALE_AFTER: i64 = 90_000;
 
 impl ObjectStatus {
     /// Whether it was complete lately and nothing has failed since; the next pass may be under way.

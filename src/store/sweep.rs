@@ -15,7 +15,7 @@ const ROWS: i64 = 10_000;
 
 /// What is looked for.
 #[derive(Debug, Clone)]
-pub struct Search {
+pub struct VanishedSearch {
     /// Whose rows.
     pub object: &'static Object,
     /// Parent's id, or empty.
@@ -67,7 +67,7 @@ impl Store {
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn vanished(&self, search: Search, met: Arc<Met>) -> Result<Vanished> {
+    pub async fn vanished(&self, search: VanishedSearch, met: Arc<Met>) -> Result<Vanished> {
         let mut found = Vanished::default();
         let mut rest = Some(search);
         while let Some(search) = rest.take() {
@@ -78,7 +78,7 @@ impl Store {
                     Box::pin(async move { look(connection, &search, &met).await })
                 })
                 .await?;
-            rest = last.map(|after| Search { after, most: search.most - more.ids.len(), ..search });
+            rest = last.map(|after| VanishedSearch { after, most: search.most - more.ids.len(), ..search });
             found.live += more.live;
             found.count += more.count;
             found.ids.extend(more.ids);
@@ -101,7 +101,11 @@ impl Store {
 }
 
 /// Goes through the next rows: what was found among them, and the id behind which to go on, or nothing at the end.
-async fn look(connection: &mut Connection, search: &Search, met: &Met) -> Result<(Vanished, Option<i64>)> {
+async fn look(
+    connection: &mut Connection,
+    search: &VanishedSearch,
+    met: &Met,
+) -> Result<(Vanished, Option<i64>)> {
     let id = search.object.member_column();
     let mut values = vec![Value::Time(search.before)];
     let mut conditions = String::new();

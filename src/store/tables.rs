@@ -89,13 +89,7 @@ pub fn of(object: &Object) -> Table {
         about: object.about,
         fields: own.chain(BOOKKEEPING).collect(),
         key: object.key,
-        indexes: match object.name {
-            "subscribers" => &[&["created_at"], &["email_address"], &["state"]],
-            "form_subscriptions" | "sequence_subscriptions" | "tag_subscriptions" => {
-                &[&["subscriber_id"], &["created_at"]]
-            }
-            _ => &[],
-        },
+        indexes: object.indexes,
     }
 }
 

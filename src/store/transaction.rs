@@ -19,11 +19,11 @@ use tracing::Instrument as _;
 
 use super::connection::{Access, Connection, FileId, Place, Then, failed, then};
 use super::lease::{self, Lease};
-use crate::chaos::{self, Place as At};
+use crate::chaos::{self, Failpoint as At};
 use crate::error::{Error, Kind, Result};
 pub(super) use deed::Work;
 use deed::{Deed, Slot};
-use patience::Patience;
+use patience::{GivenUp, Patience};
 
 /// A server that does not answer for so long is given up, and another connection tried. Well over the time that a
 /// statement waits for a lock.
@@ -43,6 +43,8 @@ struct Wire {
     file: Option<FileId>,
     /// Epoch of the present lease, and the number of the last commit under it.
     commits: (i64, i64),
+    /// That it was waited for in vain, until something has succeeded again.
+    given_up: Option<GivenUp>,
     /// Whether new rows may go the short way; a connection that was left for it takes all others with it.
     inserts_new: bool,
 }
@@ -76,6 +78,7 @@ impl Line {
             connection: Some(connection),
             file,
             commits: (0, 0),
+            given_up: None,
             inserts_new: true,
         };
         Ok(Line(Arc::new(Mutex::new(wire))))
@@ -205,37 +208,51 @@ impl Wire {
 
     /// Does it, again from its beginning where that is worth it.
     async fn write(&mut self, lease: Option<Lease>, deed: &Deed) -> Result<()> {
-        let mut patience = Patience::new();
+        let mut patience = Patience::with(self.given_up.as_ref())?;
         let mut is_unknown = false;
         loop {
-            match self.attempt(lease.as_ref(), is_unknown, deed).await {
+            let error = match self.attempt(lease.as_ref(), is_unknown, deed).await {
                 Attempt::Made => {
-                    patience.was_worth_it();
+                    self.works(&patience);
                     return Ok(());
                 }
                 Attempt::Unknown(error) => {
                     is_unknown = true;
-                    patience.after(error).await?;
+                    error
                 }
                 Attempt::Failed(error) => {
                     is_unknown = false;
-                    patience.after(error).await?;
+                    error
                 }
-            }
+            };
+            self.after(&mut patience, error).await?;
         }
     }
 
     async fn leave_as_it_is(&mut self, within: Within, deed: &Deed) -> Result<()> {
-        let mut patience = Patience::new();
+        let mut patience = Patience::with(self.given_up.as_ref())?;
         loop {
             match self.look(within, deed).await {
                 Ok(()) => {
-                    patience.was_worth_it();
+                    self.works(&patience);
                     return Ok(());
                 }
-                Err(error) => patience.after(error).await?,
+                Err(error) => self.after(&mut patience, error).await?,
             }
         }
+    }
+
+    /// Something has succeeded.
+    fn works(&mut self, patience: &Patience) {
+        patience.was_worth_it();
+        self.given_up = None;
+    }
+
+    /// Something has failed: waits before another try, or gives up.
+    async fn after(&mut self, patience: &mut Patience, error: Error) -> Result<()> {
+        patience.after(error).await.inspect_err(|error| {
+            self.given_up = GivenUp::after(error, self.place.dialect());
+        })
     }
 
     async fn glance(&mut self, deed: &Deed) -> Result<()> {

@@ -600,3 +600,22 @@ async fn a_token_opens_v4() {
     assert!(sim.requests().iter().all(|one| one.header("authorization") == Some(&bearer)));
     Judge::compare(&mirror, &sim, Api::Token, Strictness::Equal).await.agrees();
 }
+
+/// What is printed and does not arrive is told, and in the exit code.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_result_that_nobody_takes_is_an_error_and_a_reader_that_leaves_is_none() {
+    let run = |out: std::fs::File| {
+        let program =
+            std::process::Command::new(env!("CARGO_BIN_EXE_kitmirror")).arg("schema").stdout(out).output();
+        program.expect("it runs")
+    };
+    let full = run(std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a full device"));
+    let said = String::from_utf8_lossy(&full.stderr).into_owned();
+    assert_eq!(full.status.code(), Some(1), "{said}");
+    assert!(said.contains("could not write the result") && said.contains("Make room"), "{said}");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let left = run(std::os::fd::OwnedFd::from(writer).into());
+    assert_eq!((left.status.code(), left.stderr.len()), (Some(0), 0));
+}

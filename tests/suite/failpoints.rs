@@ -5,19 +5,20 @@ use crate::support::judge::Strictness;
 use crate::support::scene::people;
 use crate::support::{Api, Binary, Judge, Mirror, kit, oracle, round};
 use futures_util::StreamExt as _;
-use kitmirror::chaos::Place;
+use kitmirror::chaos::Failpoint;
 use kitmirror::simulator::{AccountPlan, Fault, Mutation, Which};
 
 /// A process that aborts.
 const ABORTED: i32 = -6;
 
 /// Places at which a first run writes nothing: there is nothing to set aside, nobody has gone, and nobody is looked for.
-const ONLY_LATER: [Place; 3] = [Place::QuarantineWritten, Place::TombstonesWritten, Place::MetWritten];
+const ONLY_LATER: [Failpoint; 3] =
+    [Failpoint::QuarantineWritten, Failpoint::TombstonesWritten, Failpoint::MetWritten];
 
 /// K-02, K-01, M11, M30, V-01, O2, O4. At each place, the first time that a first run comes by.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_dies_at_any_place_loses_nothing() {
-    let all = Place::ALL.iter().enumerate().filter(|(_, place)| !ONLY_LATER.contains(place));
+    let all = Failpoint::ALL.iter().enumerate().filter(|(_, place)| !ONLY_LATER.contains(place));
     let deaths = all.map(|(at, place)| (*place, 1, Api::VERSIONS[at % 2]));
     futures_util::stream::iter(deaths)
         .for_each_concurrent(3, |(place, nth, api)| async move {
@@ -32,7 +33,7 @@ async fn a_run_that_dies_at_any_place_loses_nothing() {
 async fn a_run_that_dies_later_on_loses_nothing() {
     let deaths = (round()..round() + repeats()).flat_map(|round| {
         let later = move |at: usize| 2 + (at as u64 * 7 + round * 3) % 11;
-        let all = Place::ALL.iter().enumerate();
+        let all = Failpoint::ALL.iter().enumerate();
         all.map(move |(at, place)| (*place, later(at), Api::VERSIONS[(at + 1) % 2]))
     });
     futures_util::stream::iter(deaths)
@@ -54,7 +55,7 @@ async fn a_reconcile_that_dies_with_something_written_leaves_none_of_it() {
         .await;
 }
 
-async fn dead_in_a_reconcile(place: Place, api: Api) {
+async fn dead_in_a_reconcile(place: Failpoint, api: Api) {
     let plan = AccountPlan::new(900).tag_sizes([120, 40]).form_sizes([90]).sequence_sizes([60]);
     let (sim, serving) = kit(plan).await;
     sim.set_modes(|modes| modes.page_cap = Some(200));
@@ -83,8 +84,8 @@ async fn dead_in_a_reconcile(place: Place, api: Api) {
     oracle::judge_what_was_left(&mirror, &sim, api).await;
     let (set_aside, gone, met) = traces().await;
     match place {
-        Place::QuarantineWritten => assert_eq!(set_aside, 0, "{api:?}"),
-        Place::TombstonesWritten => assert_eq!(gone, 0, "{api:?}"),
+        Failpoint::QuarantineWritten => assert_eq!(set_aside, 0, "{api:?}"),
+        Failpoint::TombstonesWritten => assert_eq!(gone, 0, "{api:?}"),
         _ => assert_eq!(met, 0, "{api:?}"),
     }
 
@@ -104,11 +105,11 @@ fn repeats() -> u64 {
 }
 
 /// Whether it died there.
-async fn dead_and_resumed(place: Place, nth: u64, api: Api) -> bool {
+async fn dead_and_resumed(place: Failpoint, nth: u64, api: Api) -> bool {
     let plan = AccountPlan::new(2_500).tag_sizes([120, 40]).form_sizes([90]).sequence_sizes([60]);
     let (sim, serving) = kit(plan).await;
     sim.set_modes(|modes| modes.page_cap = Some(200));
-    let is_making_tables = matches!(place, Place::StepMade | Place::MigrationRecorded);
+    let is_making_tables = matches!(place, Failpoint::StepMade | Failpoint::MigrationRecorded);
     let mirror = if is_making_tables { Mirror::new().await } else { Mirror::furnished().await };
     let binary = Binary::of(&mirror, &serving, api);
     let dying = binary.clone().set("CHAOS_FAILPOINT", format!("{}@{nth}", place.name()));

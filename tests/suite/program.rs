@@ -137,6 +137,31 @@ async fn a_changed_table_is_named() {
     }
 }
 
+/// D-10. What a mirror can do without does not stop it, and is named by `schema --check`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_index_and_a_view_of_somebody_else_are_named_and_stop_nothing() {
+    let (_sim, serving) = kit(few()).await;
+    let mirror = Mirror::new().await;
+    let binary = Binary::of(&mirror, &serving, Api::V4);
+    binary.run(&["sync"]).await.ended_with(0);
+    let of_table = if matches!(*ENGINE, Engine::Mysql | Engine::Mariadb) { "on subscribers" } else { "" };
+    mirror
+        .execute(&format!(
+            "drop index subscribers_state {of_table}; drop view subscriber_tags; \
+             create view subscriber_tags as select tag_id from tag_subscriptions"
+        ))
+        .await;
+    let ran = binary.run(&["schema", "--check"]).await;
+    ran.ended_with(4);
+    for named in [
+        "subscribers: the index subscribers_state is missing: create index",
+        "subscriber_tags.tag_name: is missing",
+    ] {
+        assert!(ran.stdout.contains(named), "{}", ran.stdout);
+    }
+    binary.run(&["sync"]).await.ended_with(0);
+}
+
 /// A mirror that is not there yet is not made by looking at it.
 #[tokio::test(flavor = "multi_thread")]
 async fn looking_at_a_mirror_that_is_not_there_makes_none() {

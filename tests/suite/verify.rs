@@ -2,7 +2,7 @@
 
 use crate::support::{Api, Binary, Scene};
 use chrono::TimeDelta;
-use kitmirror::simulator::AccountPlan;
+use kitmirror::simulator::{AccountPlan, Action, Blank, Fault};
 use serde_json::{Value, json};
 
 fn plan() -> AccountPlan {
@@ -106,4 +106,39 @@ async fn the_mirror_of_another_account_is_not_compared() {
     scene.change(|account| account.become_account(4711, "Somebody else's"));
     let ran = Binary::of(&scene.mirror, &scene.serving, scene.api).run(&["verify"]).await;
     ran.ended_with(2).tells_one_error();
+}
+
+/// M37. Parents that the mirror does not know yet have members as well: these are told, and loaded with them.
+#[tokio::test]
+async fn the_members_of_a_tag_that_is_missing_are_missing_too() {
+    for api in Api::VERSIONS {
+        let scene = Scene::loaded(plan(), api).await;
+        let tag = scene.kit.change(|account| account.create_tag("New"));
+        let tagged = scene.kit.change(|account| account.tag_many(tag, 0, 40)).len();
+        scene.later(TimeDelta::hours(1));
+        let found = verified(&scene, &[], 6).await;
+        assert_eq!(list(&found, "tags", "")["missing"], json!({ "count": 1, "ids": [tag] }));
+        let members = list(&found, "tag_subscriptions", &tag.to_string());
+        assert_eq!(members["missing"]["count"], tagged, "{api:?}");
+        verified(&scene, &["--repair"], 0).await;
+        verified(&scene, &["--deep"], 0).await;
+        scene.mirrors_kit().await;
+    }
+}
+
+/// A list that Kit refuses keeps no other from being compared, and is named.
+#[tokio::test]
+async fn a_list_that_is_refused_is_named_and_the_others_are_compared() {
+    for api in Api::VERSIONS {
+        let scene = Scene::loaded(plan(), api).await;
+        let on = if api == Api::V3 { "/v3/forms" } else { "/v4/forms" };
+        scene.kit.faults().add(Fault::new(Action::Status(403, Blank::Json)).on(on));
+        let found = verified(&scene, &[], 5).await;
+        assert_eq!((&found["same"], &found["complete"]), (&json!(true), &json!(false)));
+        let forms = list(&found, "forms", "");
+        assert_eq!((&forms["how"], &forms["differs"]), (&json!("skipped"), &json!(null)));
+        assert!(forms["error"].as_str().is_some_and(|error| error.contains("403")), "{forms:#}");
+        assert_eq!(list(&found, "subscribers", "")["differs"], false);
+        assert_eq!(list(&found, "tags", "")["differs"], false);
+    }
 }

@@ -3,9 +3,10 @@
 
 use super::mirror::{Api, Mirror};
 use kitmirror::simulator::{ACCESS_TOKEN, Serving, V3_SECRET, V4_KEY};
+use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
@@ -59,14 +60,14 @@ impl Said {
         let to_its_end = tokio::spawn(async move {
             let mut piece = [0; 4096];
             while let Ok(count @ 1..) = pipe.read(&mut piece).await {
-                so_far.lock().unwrap_or_else(PoisonError::into_inner).extend(&piece[..count]);
+                so_far.lock().extend(&piece[..count]);
             }
         });
         Said { bytes, to_its_end }
     }
 
     fn so_far(&self) -> String {
-        String::from_utf8_lossy(&self.bytes.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+        String::from_utf8_lossy(&self.bytes.lock()).into_owned()
     }
 
     async fn all(&mut self) -> String {

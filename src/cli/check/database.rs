@@ -6,7 +6,7 @@ use super::{Points, rights};
 use crate::config::Settings;
 use crate::error::{Error, Kind};
 use crate::service::place;
-use crate::store::{Access, Store, latest};
+use crate::store::{Access, Store, latest, shared_by};
 
 /// Looks at the database; gives it when it is a mirror that can be written to.
 pub(super) async fn look(settings: &Settings, points: &mut Points) -> Option<Store> {
@@ -22,6 +22,14 @@ pub(super) async fn look(settings: &Settings, points: &mut Points) -> Option<Sto
 
 async fn inspect(settings: &Settings, points: &mut Points) -> Result<Option<Store>, Error> {
     let place = place(settings)?;
+    if place.is_in_memory() {
+        points.warning(
+            "database",
+            "is in memory, and gone when the program ends",
+            "Give it a file: database_url = \"sqlite://kitmirror.db\".",
+        );
+        return Ok(None);
+    }
     let file = place.file();
     if let Some(file) = file
         && !is_usable(file, points)?
@@ -52,20 +60,19 @@ async fn inspect(settings: &Settings, points: &mut Points) -> Result<Option<Stor
 
 /// Whether there is a file that can be opened.
 fn is_usable(file: &Path, points: &mut Points) -> Result<bool, Error> {
-    if file.as_os_str().is_empty() {
-        points.warning(
-            "database",
-            "is in memory, and gone when the program ends",
-            "Give it a file: database_url = \"sqlite://kitmirror.db\".",
-        );
-        return Ok(false);
-    }
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
         let what = format!("there is no folder {} for the database", folder.display());
         let error = Error::new(Kind::DatabaseUnavailable, what);
         points.failed_with("database", &error, "Create the folder, or correct database_url.");
         return Ok(false);
+    }
+    if let Some(system) = shared_by(file) {
+        points.warning(
+            "database",
+            format!("{} lies on {system}, which other machines may see as well", file.display()),
+            "Let only one machine use it, analysts included; a database server is for more.",
+        );
     }
     // SQLite writes its log beside the file, so the folder has to be writable in any case.
     for path in [folder, file] {

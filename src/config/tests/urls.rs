@@ -97,6 +97,26 @@ fn a_database_url_that_hides_a_password_in_the_wrong_place_is_refused_unseen() {
 }
 
 #[test]
+fn a_database_url_asks_for_nothing_that_it_would_not_get() {
+    let table = [
+        ("sqlite://kit.db?mode=memory", "no mirror can be kept"),
+        ("sqlite://kit.db?mode=ro", "no mirror can be kept"),
+        ("sqlite://kit.db?immutable=1", "no effect here"),
+        ("mysql://ann@db/kit?charset=latin1", "no effect here"),
+        ("postgres://ann@db/kit?statement-cache-capacity=5", "no effect here"),
+    ];
+    for (url, said) in table {
+        let problem = with_key().variable("DATABASE_URL", url).problem();
+        assert!(problem.contains(said), "{url} says: {problem}");
+    }
+    for url in
+        ["sqlite://kit.db?mode=rwc", "sqlite://kit.db?vfs=unix", "postgres://ann@db/kit?application_name=me"]
+    {
+        url.parse::<DatabaseUrl>().unwrap_or_else(|invalid| panic!("{url}: {invalid}"));
+    }
+}
+
+#[test]
 fn a_bare_file_name_as_database_is_answered_with_its_url() {
     let problem = with_key().file("database_url = 'kitmirror.db'\n").problem();
     assert!(problem.contains("`sqlite://kitmirror.db`"), "{problem}");

@@ -213,7 +213,7 @@ struct Paper(Mutex<Option<Memory>>);
 
 impl Ledger for Paper {
     fn record(&self, memory: Memory) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
-        *self.0.lock().unwrap() = Some(memory);
+        *self.0.lock() = Some(memory);
         Box::pin(std::future::ready(Ok(())))
     }
 }
@@ -225,7 +225,7 @@ async fn lives_that_end_in_a_crash_do_not_exceed_the_limit_together() {
     let mut left = Vec::new();
     // All lives together take no time on the wall clock, so nothing may be forgotten between them.
     for _ in 0..200 {
-        let memory = paper.0.lock().unwrap().clone();
+        let memory = paper.0.lock().clone();
         let limiter = Limiter::new(120);
         if let Some(memory) = &memory {
             limiter.recall(memory);
@@ -245,7 +245,7 @@ async fn a_clean_end_leaves_no_reservation() {
     limiter.remember_in(paper.clone());
     departures(&limiter, 7).await;
     limiter.settle().await.unwrap();
-    let memory = paper.0.lock().unwrap().clone().unwrap();
+    let memory = paper.0.lock().clone().unwrap();
     assert_eq!(
         (memory.sent.iter().map(|(_, count)| *count).collect::<Vec<_>>(), memory.reserved),
         (vec![7], 0)

@@ -25,6 +25,7 @@ pub static FORMS: Object = Object {
     table: "forms",
     key: &["id"],
     watermark: Watermark::Column("created_at"),
+    indexes: &[],
     columns: &[
         Column::id("id", "Kit's id of the form.").required(),
         Column::text("name", "Name given by the creator."),
@@ -59,6 +60,7 @@ pub static SEQUENCES: Object = Object {
     table: "sequences",
     key: &["id"],
     watermark: Watermark::Column("created_at"),
+    indexes: &[],
     columns: &[
         Column::id("id", "Kit's id of the sequence.").required(),
         Column::text("name", "Name given by the creator."),
@@ -91,6 +93,7 @@ pub static TAGS: Object = Object {
     table: "tags",
     key: &["id"],
     watermark: Watermark::Column("created_at"),
+    indexes: &[],
     columns: &[
         Column::id("id", "Kit's id of the tag.").required(),
         Column::text("name", "Name given by the creator."),
@@ -119,6 +122,7 @@ pub static BROADCASTS: Object = Object {
     table: "broadcasts",
     key: &["id"],
     watermark: Watermark::Column("created_at"),
+    indexes: &[],
     columns: &[
         Column::id("id", "Kit's id of the broadcast.").required(),
         Column::id("publication_id", "Links a broadcast to its post (API v4).").only_v4(),

@@ -64,6 +64,7 @@ pub static SUBSCRIBERS: Object = Object {
     table: "subscribers",
     key: &["id"],
     watermark: Watermark::Column("created_at"),
+    indexes: &[&["created_at"], &["email_address"], &["state"]],
     columns: COLUMNS,
 };
 
@@ -93,5 +94,6 @@ pub static CANCELLED_SUBSCRIBERS: Object = Object {
     table: "subscribers",
     key: &["id"],
     watermark: Watermark::ColumnOrPassStart("cancelled_at"),
+    indexes: &[],
     columns: COLUMNS,
 };

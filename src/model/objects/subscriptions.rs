@@ -61,6 +61,7 @@ pub static FORM_SUBSCRIPTIONS: Object = Object {
     table: "form_subscriptions",
     key: &["form_id", "subscriber_id"],
     watermark: Watermark::Column("created_at"),
+    indexes: &[&["subscriber_id"], &["created_at"]],
     columns: &[
         Column::id("form_id", "The form; see forms.").required().parent(),
         SUBSCRIBER_ID,
@@ -108,6 +109,7 @@ pub static SEQUENCE_SUBSCRIPTIONS: Object = Object {
     table: "sequence_subscriptions",
     key: &["sequence_id", "subscriber_id"],
     watermark: Watermark::Column("created_at"),
+    indexes: &[&["subscriber_id"], &["created_at"]],
     columns: &[
         Column::id("sequence_id", "The sequence; see sequences.").required().parent(),
         SUBSCRIBER_ID,
@@ -139,6 +141,7 @@ pub static TAG_SUBSCRIPTIONS: Object = Object {
     table: "tag_subscriptions",
     key: &["tag_id", "subscriber_id"],
     watermark: Watermark::Column("created_at"),
+    indexes: &[&["subscriber_id"], &["created_at"]],
     columns: &[
         Column::id("tag_id", "The tag; see tags.").required().parent(),
         SUBSCRIBER_ID,
@@ -159,6 +162,7 @@ pub static SUBSCRIBER_TAGS: Object = Object {
     table: "tag_subscriptions",
     key: &["subscriber_id", "tag_id"],
     watermark: Watermark::Column("created_at"),
+    indexes: &[],
     columns: &[
         SUBSCRIBER_ID,
         Column::id("tag_id", "The tag; see tags.").required().parent(),

@@ -1,14 +1,15 @@
 //! The mirror as it is at present, for all who ask: read by a connection of its own, by one reader at a time, and not
 //! more often than it is worth.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::error::{Error, Kind, Result};
-use crate::model::Time;
 use crate::model::text::without_addresses;
+use crate::model::{Time, time};
 use crate::service::mirror;
 use crate::store::{Glance, Place, Store};
 
@@ -23,7 +24,7 @@ const LONGEST_REST: Duration = Duration::from_secs(30);
 const WAITED_FOR: Duration = Duration::from_millis(900);
 /// A database that has not answered for so long does not answer.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
-/// A reading is given up after so long, with the connection it uses.
+/// A reading is given up after so long.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(45);
 /// Runs of each object that are shown.
 pub(super) const RUNS: usize = 24;
@@ -141,20 +142,21 @@ impl Mirror {
             Err(Error::new(Kind::DatabaseUnavailable, what))
         });
         let rest = (began.elapsed() * REST).clamp(SERVES_FOR, LONGEST_REST);
-        *self.0.turn() = Turn { reading_since: None, rest_until: Some(Instant::now() + rest) };
         self.0.seen.send_modify(|seen| match read {
             Ok(glance) => {
-                let at = chrono::Utc::now();
+                let at = time::now();
                 *seen = Seen { read: Some(Arc::new(Read { glance: public(glance), at })), trouble: None };
             }
             Err(error) => seen.trouble = Some(error.into()),
         });
+        // Only now: whoever asks in between would find neither a reading under way nor what came of it.
+        *self.0.turn() = Turn { reading_since: None, rest_until: Some(Instant::now() + rest) };
     }
 }
 
 impl Inner {
     fn turn(&self) -> MutexGuard<'_, Turn> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+        self.turn.lock()
     }
 
     async fn glance(&self) -> Result<Glance> {

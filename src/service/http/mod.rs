@@ -36,10 +36,11 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::metrics::Metrics;
-use super::pulse::{Beat, Phase, Pulse, Schedule};
+use super::pulse::{Beat, Phase, Pulse, Timetable};
 use crate::error::{Error, Kind, Result};
 use crate::model::Time;
 use crate::model::text::without_addresses;
+use crate::model::time::now;
 use crate::store::{MirrorStatus, Place};
 use mirror::Mirror;
 
@@ -248,7 +249,7 @@ fn status_json(view: &View) -> String {
         not_ready_because: &'v [Reason],
         /// When what is beside this was read.
         read_at: Option<Time>,
-        schedules: &'v BTreeMap<&'static str, Schedule>,
+        schedules: &'v BTreeMap<&'static str, Timetable>,
     }
     let read = view.seen.read.as_ref();
     let everything = Everything {
@@ -272,7 +273,7 @@ impl Shared {
         let seen = self.mirror.seen().await;
         let mut beat = self.pulse.now();
         hide_addresses(&mut beat.phase);
-        let now = chrono::Utc::now();
+        let now = now();
         let reasons = reasons_against(&seen, &beat, now);
         View { seen, beat, reasons, now }
     }

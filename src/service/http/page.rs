@@ -221,7 +221,7 @@ mod tests {
     use super::super::{Read, Seen, Trouble, reasons_against};
     use super::*;
     use crate::model::{Object, time};
-    use crate::service::pulse::{Beat, Schedule};
+    use crate::service::pulse::{Beat, Timetable};
     use crate::store::{Glance, MirrorStatus, ObjectStatus, Run};
     use chrono::TimeDelta;
 
@@ -275,10 +275,10 @@ mod tests {
             objects,
         };
         let runs = objects::ALL.iter().flat_map(|object| runs(object, "incomplete")).collect();
-        let schedule = Schedule {
+        let schedule = Timetable {
             next: Some(noon() + TimeDelta::minutes(11)),
             interval_seconds: Some(900),
-            ..Schedule::default()
+            ..Timetable::default()
         };
         let schedules = objects::names().into_iter().map(|name| (name, schedule.clone())).collect();
         view(Glance { status, runs }, Beat { phase: Phase::Working, schedules }, None)

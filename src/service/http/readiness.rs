@@ -7,7 +7,7 @@ use std::fmt;
 use super::mirror::Seen;
 use crate::model::{Object, Source, Time, objects};
 use crate::output;
-use crate::service::pulse::{Beat, Phase, Schedule};
+use crate::service::pulse::{Beat, Phase, Timetable};
 use crate::store::ObjectStatus;
 
 /// So many intervals may pass without a complete run: one that fails, and one that takes long, wake nobody.
@@ -79,7 +79,7 @@ fn general(what: impl Into<String>, advice: Option<&String>) -> Reason {
 fn of_object(
     object: &Object,
     status: &ObjectStatus,
-    schedule: &Schedule,
+    schedule: &Timetable,
     lag: Option<i64>,
 ) -> Option<Reason> {
     let mut what = match (lag, schedule.interval_seconds) {
@@ -99,7 +99,7 @@ fn of_object(
 }
 
 /// The schedule an object is replicated by; a view's is that of what it shows. None for one that is left out.
-pub fn schedule_of<'b>(beat: &'b Beat, object: &Object) -> Option<&'b Schedule> {
+pub fn schedule_of<'b>(beat: &'b Beat, object: &Object) -> Option<&'b Timetable> {
     let name = match object.source {
         Source::ViewOf(shown) if !beat.schedules.contains_key(object.name) => shown.name,
         Source::ViewOf(_) | Source::List(_) | Source::PerParent { .. } => object.name,
@@ -156,7 +156,7 @@ mod tests {
     }
 
     fn beat(phase: Phase, intervals: &[(&'static str, u64)]) -> Beat {
-        let schedule = |interval| Schedule { interval_seconds: Some(interval), ..Schedule::default() };
+        let schedule = |interval| Timetable { interval_seconds: Some(interval), ..Timetable::default() };
         let schedules = intervals.iter().map(|(name, interval)| (*name, schedule(*interval))).collect();
         Beat { phase, schedules }
     }

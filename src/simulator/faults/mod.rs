@@ -6,8 +6,8 @@ mod parse;
 mod replies;
 mod route;
 
+use parking_lot::{Mutex, MutexGuard};
 use std::ops::RangeInclusive;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub(super) use pages::{BadDisguise, ListMember, mutate, turn_back, undisguise};
@@ -296,7 +296,7 @@ impl Faults {
     }
 
     fn plan(&self) -> MutexGuard<'_, Plan> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -58,6 +58,43 @@ impl Fault {
     }
 }
 
+/// Every first word.
+const NAMES: [&str; 33] = [
+    "status",
+    "429",
+    "redirect",
+    "html",
+    "junk",
+    "delay",
+    "stall",
+    "drip",
+    "reset",
+    "reset-next",
+    "cut",
+    "truncate",
+    "endless",
+    "bomb",
+    "huge",
+    "headers",
+    "huge-header",
+    "no-date",
+    "same-cursor",
+    "cursor-loop",
+    "endless-cursors",
+    "empty-page",
+    "repeat-page",
+    "halved",
+    "emptied",
+    "shuffle",
+    "double-rows",
+    "long-cursors",
+    "total-pages",
+    "no-pagination",
+    "drop",
+    "null",
+    "set",
+];
+
 fn action(name: &str, value: &str) -> Result<Action, String> {
     Ok(match name {
         "status" => {
@@ -111,7 +148,7 @@ fn action(name: &str, value: &str) -> Result<Action, String> {
             let (path, json) = value.split_once(':').ok_or("set= needs member:json")?;
             Action::Rows(Which::All, Mutation::Set(path.into(), json.into()))
         }
-        _ => return Err(format!("`{name}` is no fault")),
+        _ => return Err(format!("`{name}` is none of {}", NAMES.join(", "))),
     })
 }
 
@@ -122,4 +159,18 @@ fn number<T: FromStr>(text: &str) -> Result<T, String> {
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = number(text.trim_end_matches('s'))?;
     Duration::try_from_secs_f64(seconds).map_err(|_| format!("`{text}` is no time"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_of_a_fault_is_one() {
+        for name in NAMES {
+            let refused = action(name, "").err().unwrap_or_default();
+            assert!(!refused.contains("is none of status"), "{name}");
+        }
+        assert!(action("bogus", "").is_err_and(|why| why.contains("no-pagination")));
+    }
 }

@@ -105,12 +105,8 @@ impl Connection {
                 })
             }
         };
-        let link = match (opened, place.file()) {
-            (Err(error), None) => return Err(error.about(place)),
-            (opened, _) => opened?,
-        };
         Ok(Connection {
-            link,
+            link: opened.map_err(|error| error.about(place))?,
             schema: place.schema.clone(),
             statement_bytes,
             row_bytes,

@@ -32,7 +32,7 @@ impl Place {
     /// `Settings` when it is none.
     pub fn of(url: &str, schema: Option<&str>) -> Result<Self> {
         let way = match url.split(':').next().unwrap_or_default() {
-            "sqlite" => Way::Sqlite { options: sqlite::options(url)?, in_memory: url.contains(":memory:") },
+            "sqlite" => Way::Sqlite { options: sqlite::options(url)?, in_memory: sqlite::is_in_memory(url) },
             "postgres" | "postgresql" => Way::Postgres(postgres::options(url)?),
             "mysql" | "mariadb" => Way::Mysql(mysql::options(url)?),
             _ => {
@@ -54,13 +54,17 @@ impl Place {
         }
     }
 
-    /// The file of a SQLite database; empty for one in memory.
+    /// The file of a SQLite database that is not in memory.
     pub fn file(&self) -> Option<&Path> {
         match &self.way {
-            Way::Sqlite { in_memory: true, .. } => Some(Path::new("")),
-            Way::Sqlite { options, .. } => Some(options.get_filename()),
-            Way::Postgres(_) | Way::Mysql(_) => None,
+            Way::Sqlite { options, in_memory: false } => Some(options.get_filename()),
+            Way::Sqlite { .. } | Way::Postgres(_) | Way::Mysql(_) => None,
         }
+    }
+
+    /// Whether what is written there is gone when it is closed.
+    pub fn is_in_memory(&self) -> bool {
+        matches!(self.way, Way::Sqlite { in_memory: true, .. })
     }
 
     /// How a server elsewhere is spoken to, where the URL asks for less than TLS with a certificate that is its own.
@@ -75,14 +79,13 @@ impl Place {
 
     /// Whether there is certainly no file where it should be.
     pub fn is_missing(&self) -> bool {
-        let file = self.file().filter(|file| !file.as_os_str().is_empty());
-        file.is_some_and(|file| matches!(file.try_exists(), Ok(false)))
+        self.file().is_some_and(|file| matches!(file.try_exists(), Ok(false)))
     }
 
     /// Whether there may be a database: a file that does not exist is none yet, of a server nobody knows before
     /// asking it.
     pub fn exists(&self) -> bool {
-        self.file().is_none_or(|file| !file.as_os_str().is_empty() && file.exists())
+        !self.is_in_memory() && self.file().is_none_or(Path::exists)
     }
 }
 
@@ -126,7 +129,7 @@ impl FileId {
     #[cfg(unix)]
     pub(super) fn at(place: &Place) -> std::io::Result<Option<Self>> {
         use std::os::unix::fs::MetadataExt as _;
-        let Some(file) = place.file().filter(|file| !file.as_os_str().is_empty()) else { return Ok(None) };
+        let Some(file) = place.file() else { return Ok(None) };
         std::fs::metadata(file).map(|about| Some(FileId(about.dev(), about.ino())))
     }
 

@@ -45,8 +45,12 @@ pub(super) fn options(url: &str) -> Result<PgConnectOptions> {
     } else {
         options
     };
+    // One that the URL gives is the user's choice.
+    let options = match options.get_application_name() {
+        Some(_) => options,
+        None => options.application_name("kitmirror"),
+    };
     Ok(options
-        .application_name("kitmirror")
         // A pooler between us and the server knows neither this nor prepared statements from one transaction to the
         // next. Nothing else of ours lasts longer than a transaction either.
         .extra_float_digits(None)

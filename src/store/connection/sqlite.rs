@@ -22,6 +22,12 @@ pub(super) fn options(url: &str) -> Result<SqliteConnectOptions> {
     })
 }
 
+/// Whether a URL leads to no file, as the driver sees it.
+pub(super) fn is_in_memory(url: &str) -> bool {
+    let place = url.trim_start_matches("sqlite:").trim_start_matches("//");
+    place.split('?').next() == Some(":memory:")
+}
+
 /// Opens the file.
 pub(super) async fn connect(
     options: &SqliteConnectOptions,
@@ -117,8 +123,7 @@ fn create_private(path: &Path) -> Result<()> {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => {
-            let what = format!("could not create the database file {}", path.display());
-            Err(Error::new(Kind::DatabaseRefused, what).because(error))
+            Err(Error::new(Kind::DatabaseRefused, "could not create the database file").because(error))
         }
     }
 }

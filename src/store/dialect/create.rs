@@ -2,6 +2,7 @@
 
 use super::Dialect;
 use crate::model::{Object, Type, objects};
+use crate::store::status::STALE_AFTER;
 use crate::store::tables::{self, Content, Field, Table};
 
 /// Characters of a long text that MySQL indexes; 191 of four bytes each fit into any row format.
@@ -73,7 +74,7 @@ impl Dialect {
              {s8}when s.\"unavailable\" = true then 'unavailable'\n\
              {s8}when coalesce(s.\"last_error\", p.\"error\") is not null then 'failed'\n\
              {s8}when s.\"completed_at\" is null or p.\"unfinished\" > 0 or s.\"full_requested_at\" is not null then 'syncing'\n\
-             {s8}when {lag} > 90000 then 'stale'\n\
+             {s8}when {lag} > {STALE_AFTER} then 'stale'\n\
              {s8}else 'ok'\n\
              {s4}end as \"state\",\n\
              {s4}case r.\"object\"\n\

@@ -215,14 +215,6 @@ impl Dialect {
         }
     }
 
-    /// Sets how commits are made durable, once for the whole file, where that is the program's business.
-    pub(super) fn journal_mode(self) -> Option<&'static str> {
-        match self {
-            Dialect::Sqlite => Some("pragma journal_mode = wal"),
-            Dialect::Postgres | Dialect::Mysql => None,
-        }
-    }
-
     /// Columns of tables: table, name, declared type in small letters, whether it must not be null.
     pub(super) fn columns_of(self, tables: &[&str]) -> String {
         let tables: Vec<String> = tables.iter().map(|table| format!("'{table}'")).collect();
@@ -230,7 +222,7 @@ impl Dialect {
         match self {
             Dialect::Sqlite => format!(
                 "select t.name, c.name, lower(c.type), c.\"notnull\" from sqlite_master t \
-                 join pragma_table_info(t.name) c where t.type = 'table' and t.name in ({tables}) order by t.name, c.cid"
+                 join pragma_table_info(t.name) c where t.name in ({tables}) order by t.name, c.cid"
             ),
             Dialect::Postgres => format!(
                 "select cast(c.relname as text), cast(a.attname as text), format_type(a.atttypid, a.atttypmod), a.attnotnull \
@@ -248,6 +240,20 @@ impl Dialect {
                  from information_schema.columns where table_schema = database() and table_name in ({tables}) \
                  order by table_name, ordinal_position"
             ),
+        }
+    }
+
+    /// Indexes that exist: table, name.
+    pub(super) fn indexes(self) -> &'static str {
+        match self {
+            Dialect::Sqlite => "select tbl_name, name from sqlite_master where type = 'index'",
+            Dialect::Postgres => {
+                "select cast(tablename as text), cast(indexname as text) from pg_indexes where schemaname = current_schema()"
+            }
+            Dialect::Mysql => {
+                "select distinct table_name, index_name from information_schema.statistics \
+                 where table_schema = database()"
+            }
         }
     }
 

@@ -1,12 +1,12 @@
 //! What is done within a transaction.
 
+use parking_lot::Mutex;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
 use crate::store::connection::Connection;
-use crate::store::lock;
 
 /// What is done within a transaction. May be done again from its beginning.
 pub(in crate::store) type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
@@ -43,7 +43,7 @@ impl<T: Send + 'static> Slot<T> {
     }
 
     pub(super) fn leave(&self, value: T) {
-        *lock(&self.0) = Some(value);
+        *self.0.lock() = Some(value);
     }
 
     /// The value of the last time the work was done.
@@ -52,6 +52,6 @@ impl<T: Send + 'static> Slot<T> {
     /// A bug: it was never done.
     pub(super) fn taken(self) -> Result<T> {
         let missing = || Error::new(Kind::Internal, "a transaction ended without having been made");
-        lock(&self.0).take().ok_or_else(missing)
+        self.0.lock().take().ok_or_else(missing)
     }
 }

@@ -3,7 +3,7 @@
 
 use super::day::{Reads, Step};
 use chrono::{DateTime, TimeDelta, Utc};
-use kitmirror::chaos::{self, Bug, Days, Order, Place};
+use kitmirror::chaos::{self, Bug, Days, Failpoint, Order};
 use kitmirror::config::Settings;
 use kitmirror::error::Error;
 use kitmirror::kit::{Carried, Carrier};
@@ -73,8 +73,8 @@ pub fn live(world: &World<'_>, step: &Step, now: DateTime<Utc>) -> (Ended, DateT
         let has_lease = Rc::new(Cell::new(false));
         let took_it = Rc::clone(&has_lease);
         let there = Arc::clone(&at_the_place);
-        let ask = move |place: Place| {
-            if place == Place::BeginDue {
+        let ask = move |place: Failpoint| {
+            if place == Failpoint::BeginDue {
                 return Order::Wait(commits_take.mul_f64(disk.f64()));
             }
             reached.set(reached.get() + 1);
@@ -83,12 +83,12 @@ pub fn live(world: &World<'_>, step: &Step, now: DateTime<Utc>) -> (Ended, DateT
                 paused.set(true);
                 return if overtaken { Order::Go } else { Order::Die };
             }
-            if place == Place::LeaseTaken && !paused.get() {
+            if place == Failpoint::LeaseTaken && !paused.get() {
                 took_it.set(true);
             }
-            commits.set(commits.get() + u64::from(place == Place::CommitDue));
+            commits.set(commits.get() + u64::from(place == Failpoint::CommitDue));
             let breaks_here = match (place, breaks) {
-                (Place::CommitDue, Some((nth, false))) | (Place::CommitMade, Some((nth, true))) => {
+                (Failpoint::CommitDue, Some((nth, false))) | (Failpoint::CommitMade, Some((nth, true))) => {
                     commits.get() == nth
                 }
                 _ => false,

@@ -7,7 +7,7 @@ use crate::model::Object;
 use crate::output;
 use crate::service::http::View;
 use crate::service::http::readiness::{lag_seconds, schedule_of};
-use crate::service::pulse::Schedule;
+use crate::service::pulse::Timetable;
 use crate::store::{ObjectStatus, Run};
 
 /// One object.
@@ -84,7 +84,7 @@ pub(super) enum Mark {
 }
 
 impl Mark {
-    fn of(status: &ObjectStatus, schedule: &Schedule, is_stale: bool) -> Self {
+    fn of(status: &ObjectStatus, schedule: &Timetable, is_stale: bool) -> Self {
         match status.state.as_str() {
             "unavailable" => Mark::Unavailable,
             "failed" => Mark::Failed,

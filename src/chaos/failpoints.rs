@@ -4,18 +4,18 @@ macro_rules! places {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)+) => {
         /// A place that the code comes by.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Place {
+        pub enum Failpoint {
             $($(#[$doc])* $name,)+
         }
 
-        impl Place {
+        impl Failpoint {
             /// Every place.
-            pub const ALL: &[Place] = &[$(Place::$name,)+];
+            pub const ALL: &[Failpoint] = &[$(Failpoint::$name,)+];
 
             /// Its name in `CHAOS_FAILPOINT`.
             pub fn name(self) -> &'static str {
                 match self {
-                    $(Place::$name => $text,)+
+                    $(Failpoint::$name => $text,)+
                 }
             }
         }
