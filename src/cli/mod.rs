@@ -121,10 +121,8 @@ pub fn main() -> ExitCode {
     // Blocking look-ups of names may still be waiting; nobody needs their answers.
     runtime.shutdown_background();
     output::flush();
-    let code = match output::refused() {
-        Some(error) if code == 0 => told(&error),
-        _ => code,
-    };
+    let refused = output::refused().map_or(0, |error| told(&error));
+    let code = if code == 0 { refused } else { code };
     output::flush();
     ExitCode::from(code)
 }
@@ -253,8 +251,10 @@ impl Global {
 
     /// Whether messages are to be JSON, as far as that can be known when the settings cannot be read.
     fn wants_json(&self, environment: &Environment) -> bool {
-        self.set.iter().any(|pair| pair == "log_format=json")
-            || environment.get("KITMIRROR_LOG_FORMAT") == Some("json")
+        let flag = self.set.iter().filter_map(|pair| pair.split_once('='));
+        let flag =
+            flag.filter(|(key, _)| key.trim() == "log_format").map(|(_, value)| value.trim()).next_back();
+        flag.or_else(|| environment.get("KITMIRROR_LOG_FORMAT")) == Some("json")
     }
 
     fn flags(&self) -> Result<BTreeMap<String, String>, Failed> {

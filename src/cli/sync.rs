@@ -84,7 +84,9 @@ impl Sync {
         };
         let signals = Signals::listen();
         let progress = Progress::new(global.quiet);
-        let session = match self.open(&settings, &signals.stop).await {
+        // Its own: that the lease was lost is no signal.
+        let stop = signals.stop.within();
+        let session = match self.open(&settings, &stop).await {
             Err(error) if error.kind() == Kind::Stopped => {
                 output::note("Stopped before anything was read. Run it again.");
                 return Ok(signals.code());
@@ -95,23 +97,28 @@ impl Sync {
             tracing::debug!("Applied the migration {step}");
         }
         session.announce();
-        let work = async {
-            let report = session.replicate(&request, &progress, &signals.stop).await;
-            session.close().await;
-            report
-        };
         let report = tokio::select! {
-            report = work => Some(report),
+            biased;
+            report = session.replicate(&request, &progress, &stop) => Some(report),
             () = signals.overdue() => None,
         };
         progress.finish();
         let Some(report) = report else {
+            session.abandon();
+            if self.json {
+                self.show(&Report { stopped: true, ..Report::default() });
+            }
             output::note(
-                "Stopped, without waiting for what the database still had to do. Nothing is lost: `kitmirror sync` resumes \
-                 where it stopped.",
+                "Stopped, without waiting for what was still under way. Nothing is lost: `kitmirror sync` resumes where it \
+                 stopped.",
             );
             return Ok(signals.code());
         };
+        tokio::select! {
+            biased;
+            () = session.close() => {}
+            () = signals.overdue() => {}
+        }
         let code = exit_code(&report, signals.code());
         self.show(&report);
         if let Some(error) = &report.ended_by {

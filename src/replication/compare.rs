@@ -1,7 +1,7 @@
 //! The mirror held against the account: by Kit's own totals where it tells them, row by row where these differ or
 //! somebody wants to know. Reads only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -131,7 +131,7 @@ impl Comparison<'_> {
     /// Those of client and store.
     pub async fn run(&self) -> Result<Vec<ListCompared>> {
         let mut all = Vec::new();
-        // Parents at Kit that are not here, whose members are not here either.
+        // Parents that Kit shows and that are not here, or marked as gone, and so are their members.
         let mut unknown: BTreeMap<&'static str, Met> = BTreeMap::new();
         for object in self.objects {
             let Some(endpoint) = object.endpoint(self.kit.version()) else { continue };
@@ -139,18 +139,19 @@ impl Comparison<'_> {
                 Source::PerParent { parent, .. } => {
                     let stored = self.store.ids(parent).await?;
                     let unknown = unknown.get(parent.name).into_iter().flat_map(Met::iter);
-                    stored.into_iter().chain(unknown).map(|id| id.to_string()).collect()
+                    let all: BTreeSet<i64> = stored.into_iter().chain(unknown).collect();
+                    all.iter().map(i64::to_string).collect()
                 }
                 Source::List(_) | Source::ViewOf(_) => vec![String::new()],
             };
-            let mut missing = Met::default();
-            all.extend(self.lists(object, endpoint, &partitions, &mut missing).await?);
+            let mut differing = Met::default();
+            all.extend(self.lists(object, endpoint, &partitions, &mut differing).await?);
             if self
                 .objects
                 .iter()
                 .any(|child| child.parent().is_some_and(|parent| parent.name == object.name))
             {
-                unknown.insert(object.name, missing);
+                unknown.insert(object.name, differing);
             }
         }
         Ok(all)
@@ -162,7 +163,7 @@ impl Comparison<'_> {
         object: &'static Object,
         endpoint: &'static Endpoint,
         partitions: &[String],
-        missing: &mut Met,
+        differing: &mut Met,
     ) -> Result<Vec<ListCompared>> {
         let mut lists = Vec::new();
         let (mut shown, mut refused) = (false, None::<(usize, Error)>);
@@ -173,7 +174,7 @@ impl Comparison<'_> {
                 lists.push(ListCompared::refused(object, partition, error));
                 continue;
             }
-            match self.list(object, endpoint, partition, missing).await {
+            match self.list(object, endpoint, partition, differing).await {
                 Ok(compared) => {
                     shown |= compared.how != How::Skipped;
                     lists.push(compared);
@@ -191,13 +192,13 @@ impl Comparison<'_> {
         Ok(lists)
     }
 
-    /// Compares a list. Rows that are not here are added to `missing`.
+    /// Compares a list. Rows that are not here, or not as Kit shows them, are added to `differing`.
     async fn list(
         &self,
         object: &'static Object,
         endpoint: &'static Endpoint,
         partition: &str,
-        missing: &mut Met,
+        differing: &mut Met,
     ) -> Result<ListCompared> {
         let search = VanishedSearch {
             object,
@@ -226,8 +227,7 @@ impl Comparison<'_> {
                 return Ok(compared);
             }
         }
-        let absent = self.rows(endpoint, search, &mut compared).await?;
-        absent.iter().for_each(|id| missing.add(id));
+        self.rows(endpoint, search, &mut compared, differing).await?;
         Ok(compared)
     }
 
@@ -267,13 +267,14 @@ impl Comparison<'_> {
         Ok(true)
     }
 
-    /// Reads the whole list and compares every row; gives those that are not here.
+    /// Reads the whole list and compares every row.
     async fn rows(
         &self,
         endpoint: &'static Endpoint,
         search: VanishedSearch,
         compared: &mut ListCompared,
-    ) -> Result<Met> {
+        differing: &mut Met,
+    ) -> Result<()> {
         let (object, version) = (search.object, self.kit.version());
         let fingerprint = object.shape(version);
         let terms = Terms {
@@ -294,7 +295,7 @@ impl Comparison<'_> {
         loop {
             if self.stop.is_requested() {
                 compared.how = How::Skipped;
-                return Ok(missing);
+                return Ok(());
             }
             let page = match self.kit.page(&pass.request(), self.meter).await {
                 Err(error) if matches!(error.kind(), Kind::SourceBadRequest) => {
@@ -324,12 +325,13 @@ impl Comparison<'_> {
         compared.how = How::Rows;
         compared.at_kit = Some(met.count());
         (compared.missing, compared.different) = (Ids::from(&missing), Ids::from(&different));
+        missing.iter().chain(different.iter()).for_each(|id| differing.add(id));
         let met = Arc::new(met);
         let count = self.store.vanished(search.clone(), Arc::clone(&met)).await?.count;
         if count > 0 {
             let first = self.store.vanished(VanishedSearch { most: NAMED, ..search }, met).await?;
             compared.extra = Ids { count, ids: first.ids };
         }
-        Ok(missing)
+        Ok(())
     }
 }

@@ -269,7 +269,7 @@ async fn past(store: &Store) -> Result<BTreeMap<&'static str, Past>> {
 
 /// The objects in the settings whose last run was not complete, or that have none.
 async fn unfinished(store: &Store, settings: &Settings) -> Result<BTreeSet<&'static str>> {
-    let runs = store.glance(1).await?.runs;
+    let runs = store.last_runs(1).await?;
     let was_complete = |object: &Object| {
         runs.iter().any(|run| run.object == object.name && run.outcome == Outcome::Complete.name())
     };

@@ -12,9 +12,9 @@ use crate::model::{Object, Row, Value};
 /// Ids of rows that differ.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Compared {
-    /// At Kit and not here, or marked as gone here.
+    /// At Kit and not here.
     pub missing: Vec<i64>,
-    /// In both places, with other content.
+    /// In both places, with other content, or marked as gone here.
     pub different: Vec<i64>,
 }
 

@@ -350,6 +350,14 @@ impl Store {
             .await
     }
 
+    /// The last runs of each object, oldest first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn last_runs(&self, count: usize) -> Result<Vec<Run>> {
+        self.read(move |connection| Box::pin(async move { status::last_runs(connection, count).await })).await
+    }
+
     /// Remembers that a full load or a reconcile of an object was asked for, unless one is under way already.
     ///
     /// # Errors

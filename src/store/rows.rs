@@ -225,7 +225,7 @@ async fn look_between(
     if ids.len() < WORTH_A_LOOK_BETWEEN {
         return Ok(None);
     }
-    let limit = 2 * ids.len();
+    let limit = 2 * connection.dialect().statement_size(ids.len());
     let (sql, values) = connection.dialect().stored_between(object, parent, (*first, *last), limit);
     let found = connection.rows("look for stored rows", &sql, &values).await?;
     if found.len() == limit {

@@ -70,13 +70,17 @@ pub(super) async fn all_differences(connection: &mut Connection) -> Result<Vec<D
         !found.iter().any(|difference| difference.relation == table.name && difference.column.is_none())
     };
     let tables: Vec<Table> = tables::all().into_iter().filter(is_there).collect();
-    let views = objects::ALL.iter().filter(|object| object.is_view()).map(|view| tables::of(view));
-    let views: Vec<Table> = views.filter(is_there).collect();
+    let views_tell = found.is_empty();
     let indexes = connection.rows("list indexes", dialect.indexes(), &[]).await?;
     found.extend(tables.iter().flat_map(|table| missing_indexes(dialect, table, &indexes)));
-    let names: Vec<&str> = views.iter().map(|view| view.name).collect();
-    let columns = connection.rows("read columns", &dialect.columns_of(&names), &[]).await?;
-    found.extend(views.iter().flat_map(|view| missing_columns(view, &columns)));
+    // A view of tables that are not what they should be may not even tell its columns.
+    if views_tell {
+        let views = objects::ALL.iter().filter(|object| object.is_view());
+        let views: Vec<Table> = views.map(|view| tables::of(view)).collect();
+        let names: Vec<&str> = views.iter().map(|view| view.name).collect();
+        let columns = connection.rows("read columns", &dialect.columns_of(&names), &[]).await?;
+        found.extend(views.iter().flat_map(|view| missing_columns(view, &columns)));
+    }
     Ok(found)
 }
 
@@ -85,15 +89,17 @@ fn missing_indexes(dialect: Dialect, table: &Table, actual: &[Cells]) -> Vec<Dif
         |name: &str| actual.iter().any(|row| row.text(0) == Some(table.name) && row.text(1) == Some(name));
     // Made when the first load is complete.
     let comes_by_itself = |columns: &[&str]| dialect == Dialect::Sqlite && tables::is_scattered(columns);
-    let wanted = table.indexes.iter().filter(|columns| !comes_by_itself(columns));
-    let missing =
-        wanted.map(|columns| (tables::index_name(table, columns), dialect.create_index(table, columns)));
-    missing
+    let of_columns = table.indexes.iter().filter(|columns| !comes_by_itself(columns));
+    let of_columns =
+        of_columns.map(|columns| (tables::index_name(table, columns), dialect.create_index(table, columns)));
+    let has_tombstones = table.fields.iter().any(|field| field.name == "_deleted_at");
+    of_columns
+        .chain(has_tombstones.then(|| dialect.tombstone_index(table.name)))
         .filter(|(name, _)| !has(name))
         .map(|(name, create)| Difference {
             relation: table.name.to_owned(),
             column: None,
-            what: format!("the index {name} is missing: {create}"),
+            what: format!("the index {name} is missing: {}", create.trim_end()),
         })
         .collect()
 }

@@ -99,7 +99,7 @@ pub(super) async fn glance(connection: &mut Connection, runs: usize) -> Result<G
 
 /// The last runs of each object. One limited look-up per object in one statement: by the index, however many
 /// runs there are.
-async fn last_runs(connection: &mut Connection, count: usize) -> Result<Vec<Run>> {
+pub(super) async fn last_runs(connection: &mut Connection, count: usize) -> Result<Vec<Run>> {
     let of_one = |at: usize| {
         format!(
             "select * from (select id, object, mode, outcome, started_at, finished_at, rows_read, \

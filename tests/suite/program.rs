@@ -108,10 +108,16 @@ async fn a_foreign_table_of_our_name_is_left_alone() {
 /// D-10. What somebody changed in our tables is named, by `sync` and by `schema --check`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_table_is_named() {
+    // Servers do not drop a table that views show.
+    let gone = match *ENGINE {
+        Engine::Sqlite => ("drop table tags", "tags: the table is missing"),
+        _ => ("drop view subscriber_tags", "subscriber_tags: the view is missing"),
+    };
     let changes = [
         ("alter table tags rename column name to title", "tags.name: is missing"),
         ("alter table forms drop column uid", "forms.uid: is missing"),
         ("drop view cancelled_subscribers", "cancelled_subscribers: the view is missing"),
+        gone,
         (
             "alter table forms add column mine integer not null default 0",
             "forms.mine: was added and must not be null",

@@ -68,6 +68,24 @@ async fn known_rows_and_new_ones_are_told_apart_however_far_apart_they_lie() {
     scene.equals_kit().await;
 }
 
+/// D01. Rows that are marked as gone are known rows, and each that comes back counts as changed.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_come_back_by_the_page_are_counted() {
+    let scene = Scene::loaded(narrow(2_300), Api::V4).await;
+    let all = Vec::from_iter(scene.ids("subscribers", "id").await);
+    let (first, last) = (all[900], all[1_299]);
+    let stamp = crate::ENGINE.time("2024-05-01T00:00:00Z".parse().expect("a time"));
+    let gone = format!("update subscribers set _deleted_at = {stamp} where id between {first} and {last}");
+    scene.mirror.execute(&gone).await;
+    let counts = of(&scene.sync_full().await, "subscribers").counts;
+    assert_eq!((counts.rows_inserted, counts.rows_updated), (0, 400));
+    assert_eq!(
+        scene.mirror.number("select count(*) from subscribers where _deleted_at is not null").await,
+        0
+    );
+    scene.equals_kit().await;
+}
+
 /// D03. A record without its key is set aside; no row without a key is stored.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_without_a_key_is_set_aside_and_found_when_it_has_one() {

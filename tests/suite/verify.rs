@@ -126,6 +126,26 @@ async fn the_members_of_a_tag_that_is_missing_are_missing_too() {
     }
 }
 
+/// M37. The same where a tag was marked as gone that is not.
+#[tokio::test]
+async fn a_tag_that_is_gone_here_only_comes_back_with_its_members() {
+    for api in Api::VERSIONS {
+        let scene = Scene::loaded(plan(), api).await;
+        let tag = scene.kit.read(|account| account.tags()[0].id);
+        let stamp = crate::ENGINE.time("2024-05-01T00:00:00Z".parse().expect("a time"));
+        for (table, column) in [("tags", "id"), ("tag_subscriptions", "tag_id")] {
+            let sql = format!("update {table} set _deleted_at = {stamp} where {column} = {tag}");
+            scene.mirror.execute(&sql).await;
+        }
+        let found = verified(&scene, &["--deep"], 6).await;
+        assert_eq!(list(&found, "tag_subscriptions", &tag.to_string())["different"]["count"], 60, "{api:?}");
+        verified(&scene, &["--deep", "--repair"], 0).await;
+        verified(&scene, &["--deep"], 0).await;
+        let gone = "select count(*) from tag_subscriptions where _deleted_at is not null";
+        assert_eq!(scene.mirror.number(gone).await, 0, "{api:?}");
+    }
+}
+
 /// A list that Kit refuses keeps no other from being compared, and is named.
 #[tokio::test]
 async fn a_list_that_is_refused_is_named_and_the_others_are_compared() {

@@ -36,17 +36,24 @@ impl Dialect {
         text
     }
 
-    fn index_of_tombstones(self, table: &str) -> String {
-        let (name, column) = (format!("{table}__deleted_at"), "_deleted_at");
-        let on = format!("{} on {} ({})", self.quoted(&name), self.quoted(table), self.quoted(column));
+    /// The index on what is marked as gone: its name, and the statement that makes it.
+    pub(in crate::store) fn tombstone_index(self, table: &str) -> (String, String) {
+        let (name, column) = (format!("{table}__deleted_at"), self.quoted("_deleted_at"));
+        let create = format!("create index {} on {} ({column})", self.quoted(&name), self.quoted(table));
         match self {
             // Rows that are not marked cost nothing by it.
-            Dialect::Sqlite | Dialect::Postgres => {
-                format!("create index {on} where {} is not null;\n", self.quoted(column))
-            }
+            Dialect::Sqlite | Dialect::Postgres => (name, format!("{create} where {column} is not null")),
+            Dialect::Mysql => (name, create),
+        }
+    }
+
+    fn index_of_tombstones(self, table: &str) -> String {
+        let (name, create) = self.tombstone_index(table);
+        match self {
+            Dialect::Sqlite | Dialect::Postgres => format!("{create};\n"),
             // There is no "if not exists" here, and an interrupted migration is begun again.
             Dialect::Mysql => format!(
-                "set @make = (select if(count(*) = 0, 'create index {on}', 'do 0') from information_schema.statistics\n    \
+                "set @make = (select if(count(*) = 0, '{create}', 'do 0') from information_schema.statistics\n    \
                  where table_schema = database() and table_name = '{table}' and index_name = '{name}');\n\
                  prepare make from @make;\n\
                  execute make;\n\
