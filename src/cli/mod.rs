@@ -251,9 +251,8 @@ impl Global {
 
     /// Whether messages are to be JSON, as far as that can be known when the settings cannot be read.
     fn wants_json(&self, environment: &Environment) -> bool {
-        let flag = self.set.iter().filter_map(|pair| pair.split_once('='));
-        let flag =
-            flag.filter(|(key, _)| key.trim() == "log_format").map(|(_, value)| value.trim()).next_back();
+        let flags = self.flags().unwrap_or_default();
+        let flag = flags.get("log_format").map(|value| value.trim());
         flag.or_else(|| environment.get("KITMIRROR_LOG_FORMAT")) == Some("json")
     }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::connection::{Connection, lock_wait};
+use super::folder_of;
 use super::spelling::{AddressSearch, Others, goes_on};
 use crate::error::{Error, Kind, Result};
 
@@ -30,8 +31,7 @@ pub struct Bytes {
 /// Needs room for two more of it in its folder.
 pub(super) async fn rewrite(connection: &mut Connection, file: &Path) -> Result<()> {
     // Where the database is, there is room for it, and nobody else looks; a container may have no other place.
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let folder = folder.display().to_string().replace('\'', "''");
+    let folder = folder_of(file).display().to_string().replace('\'', "''");
     let set = format!("pragma temp_store_directory = '{folder}'");
     if let Err(error) = connection.script("choose a folder", &set).await {
         tracing::debug!("{}", error.one_line());

@@ -55,7 +55,7 @@ pub use schema::{Difference, relation_names};
 pub use state::{Progress, State, Swept, Whole};
 pub use status::{Glance, MirrorStatus, ObjectStatus, Run};
 pub use sweep::{Members, Vanished, VanishedSearch};
-pub use volume::shared_by;
+pub use volume::{folder_of, shared_by};
 
 use parking_lot::Mutex;
 use std::collections::HashSet;

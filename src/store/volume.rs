@@ -14,9 +14,13 @@ pub(super) fn journal_mode(file: &Path) -> &'static str {
 
 /// The name of the file system, where it is one that other machines may see as well.
 pub fn shared_by(file: &Path) -> Option<&'static str> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // The file may be a link, or mounted by itself.
-    name_of_shared(kind(file).or_else(|| kind(folder))?)
+    name_of_shared(kind(file).or_else(|| kind(folder_of(file)))?)
+}
+
+/// The folder of a file.
+pub fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The number by which the system knows the kind of a file system.

@@ -6,7 +6,7 @@ use super::{Points, rights};
 use crate::config::Settings;
 use crate::error::{Error, Kind};
 use crate::service::place;
-use crate::store::{Access, Store, latest, shared_by};
+use crate::store::{Access, Store, folder_of, latest, shared_by};
 
 /// Looks at the database; gives it when it is a mirror that can be written to.
 pub(super) async fn look(settings: &Settings, points: &mut Points) -> Option<Store> {
@@ -60,7 +60,7 @@ async fn inspect(settings: &Settings, points: &mut Points) -> Result<Option<Stor
 
 /// Whether there is a file that can be opened.
 fn is_usable(file: &Path, points: &mut Points) -> Result<bool, Error> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(file);
     if !folder.is_dir() {
         let what = format!("there is no folder {} for the database", folder.display());
         let error = Error::new(Kind::DatabaseUnavailable, what);

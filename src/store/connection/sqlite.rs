@@ -11,6 +11,7 @@ use tracing::log::LevelFilter;
 use super::{Access, STATEMENTS_KEPT, lock_wait};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Row, Time, Value, time};
+use crate::store::folder_of;
 
 /// How much of the file is kept in memory, as SQLite wants it: KiB, below zero.
 pub const CACHE: &str = "-8000";
@@ -110,7 +111,7 @@ pub(super) fn cell(row: &SqliteRow, index: usize) -> sqlx::Result<Value> {
 
 /// Creates the file for its owner only, before SQLite would create it for everybody.
 fn create_private(path: &Path) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     if !folder.is_dir() {
         let what = format!("could not create the database: there is no folder {}", folder.display());
         return Err(Error::new(Kind::DatabaseUnavailable, what));
