@@ -332,32 +332,6 @@ impl Store {
         .await
     }
 
-    /// Live rows of an object as `sync_status` counts them.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn status(&self) -> Result<MirrorStatus> {
-        self.read(|connection| Box::pin(async move { status::read(connection).await })).await
-    }
-
-    /// The same with the last `runs` runs of each object, asked once: a database that is away is not waited for.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn glance(&self, runs: usize) -> Result<Glance> {
-        self.line
-            .glance(move |connection| Box::pin(async move { status::glance(connection, runs).await }))
-            .await
-    }
-
-    /// The last runs of each object, oldest first.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn last_runs(&self, count: usize) -> Result<Vec<Run>> {
-        self.read(move |connection| Box::pin(async move { status::last_runs(connection, count).await })).await
-    }
-
     /// Remembers that a full load or a reconcile of an object was asked for, unless one is under way already.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::Store;
 use super::connection::{Cells, Connection};
 use super::state::text;
 use crate::error::Result;
@@ -93,13 +94,39 @@ pub struct Glance {
     pub runs: Vec<Run>,
 }
 
-pub(super) async fn glance(connection: &mut Connection, runs: usize) -> Result<Glance> {
+impl Store {
+    /// What is in the mirror, as `sync_status` tells it.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn status(&self) -> Result<MirrorStatus> {
+        self.read(|connection| Box::pin(async move { read(connection).await })).await
+    }
+
+    /// The same with the last `runs` runs of each object, asked once: a database that is away is not waited for.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn glance(&self, runs: usize) -> Result<Glance> {
+        self.line.glance(move |connection| Box::pin(async move { glance(connection, runs).await })).await
+    }
+
+    /// The last runs of each object, oldest first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn last_runs(&self, count: usize) -> Result<Vec<Run>> {
+        self.read(move |connection| Box::pin(async move { last_runs(connection, count).await })).await
+    }
+}
+
+async fn glance(connection: &mut Connection, runs: usize) -> Result<Glance> {
     Ok(Glance { status: read(connection).await?, runs: last_runs(connection, runs).await? })
 }
 
 /// The last runs of each object. One limited look-up per object in one statement: by the index, however many
 /// runs there are.
-pub(super) async fn last_runs(connection: &mut Connection, count: usize) -> Result<Vec<Run>> {
+async fn last_runs(connection: &mut Connection, count: usize) -> Result<Vec<Run>> {
     let of_one = |at: usize| {
         format!(
             "select * from (select id, object, mode, outcome, started_at, finished_at, rows_read, \
@@ -124,7 +151,7 @@ pub(super) async fn last_runs(connection: &mut Connection, count: usize) -> Resu
     Ok(rows.iter().map(run).collect())
 }
 
-pub(super) async fn read(connection: &mut Connection) -> Result<MirrorStatus> {
+async fn read(connection: &mut Connection) -> Result<MirrorStatus> {
     let sql = "select s.object, s.state, s.\"rows\", s.newest_row, s.last_complete_at, s.lag_seconds, s.last_error, s.last_error_advice, \
                r.mode, r.outcome, (select count(*) from sync_quarantine q where q.object = s.object), \
                s.last_reconcile_at, s.reconcile_lag_seconds, s.held_deletions \
